@@ -1,0 +1,1 @@
+"""Spark ML stages for product-review sentiment."""

@@ -1,0 +1,148 @@
+"""What all stages share: Param converters and schema checks.
+
+Converters raise TypeError, the one error that ``Params._set`` prefixes with the Param's name, so
+constructors, ``copy`` and parameter grids are all checked alike.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql.types import DataType, NumericType, StringType, StructField, StructType
+
+from spark_sentiment.errors import SchemaError
+
+VECTOR = VectorUDT()
+
+
+def one_of(*allowed: str) -> Callable[[Any], str]:
+    """Param converter that admits only the strings in `allowed`."""
+
+    def convert(value: Any) -> str:
+        if value not in allowed:
+            raise TypeError(f"expected one of {allowed}, got {value!r}")
+        return str(value)
+
+    return convert
+
+
+def integer(low: int, high: int | None = None) -> Callable[[Any], int]:
+    """Param converter that admits whole numbers from `low` to `high`, both included."""
+
+    def convert(value: Any) -> int:
+        whole = (
+            not isinstance(value, bool) and isinstance(value, int | float) and value == int(value)
+        )
+        if not whole or value < low or (high is not None and value > high):
+            span = f"of at least {low}" if high is None else f"from {low} to {high}"
+            raise TypeError(f"expected a whole number {span}, got {value!r}")
+        return int(value)
+
+    return convert
+
+
+def number(
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> Callable[[Any], float]:
+    """Param converter that admits finite numbers in [low, high]; an `open_` end is excluded."""
+
+    def convert(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"expected a number, got {value!r}")
+        below = value <= low if open_low else value < low
+        above = value >= high if open_high else value > high
+        if not math.isfinite(value) or below or above:
+            span = f"{'(' if open_low else '['}{low}, {high}{')' if open_high else ']'}"
+            raise TypeError(f"expected a number in {span}, got {value!r}")
+        return float(value)
+
+    return convert
+
+
+def boolean(value: Any) -> bool:
+    """Param converter that admits True and False alone, not what merely counts as true."""
+    if not isinstance(value, bool):
+        raise TypeError(f"expected True or False, got {value!r}")
+    return value
+
+
+def string(value: Any) -> str:
+    """Param converter that admits a string that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"expected a string that is not empty, got {value!r}")
+    return value
+
+
+def strings(value: Any) -> list[str]:
+    """Param converter that admits a list of at least one distinct, non-empty string."""
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise TypeError(f"expected a list of column names, got {value!r}")
+    names = [string(item) for item in value]
+    if len(set(names)) != len(names):
+        raise TypeError(f"expected distinct names, got {value!r}")
+    return names
+
+
+def numbers(value: Any) -> list[float]:
+    """Param converter that admits a list of finite numbers."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"expected a list of numbers, got {value!r}")
+    check = number()
+    return [check(item) for item in value]
+
+
+def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> StructField:
+    """Return the field called `name`, or raise SchemaError where it is missing or mistyped.
+
+    Parameters
+    ----------
+    schema : StructType
+        The schema to look in.
+    uid : str
+        Who asks; it opens the message.
+    name : str
+        Column to find, spelled exactly.
+    *types : type of DataType
+        What is accepted (``NumericType`` stands for every number); none accepts anything.
+    """
+    if name not in schema.names:
+        raise SchemaError(
+            f"{uid}: column '{name}' is missing; the columns are: {', '.join(schema.names)}"
+        )
+    field: StructField = schema[name]
+    if types and not isinstance(field.dataType, types):
+        wanted = " or ".join(_spelled(kind) for kind in types)
+        raise SchemaError(
+            f"{uid}: column '{name}' must be {wanted}, found {field.dataType.simpleString()}"
+        )
+    return field
+
+
+def absent(schema: StructType, uid: str, name: str) -> None:
+    """Raise SchemaError where `schema` already has a column that Spark would take for `name`."""
+    taken = [column for column in schema.names if column.lower() == name.lower()]
+    if taken:
+        raise SchemaError(
+            f"{uid}: output column '{name}' already exists; drop '{taken[0]}' or set another name"
+        )
+
+
+def appended(
+    schema: StructType, uid: str, inputs: Sequence[str], kind: type[DataType], out: StructField
+) -> StructType:
+    """Check that `inputs` are there, of type `kind`, and `out` is not; return schema with `out`."""
+    for name in inputs:
+        find(schema, uid, name, kind)
+    absent(schema, uid, out.name)
+    return StructType([*schema.fields, out])
+
+
+def _spelled(kind: type[DataType]) -> str:
+    """Name a type as Spark SQL does, for a message."""
+    names = {NumericType: "a number", StringType: "string", VectorUDT: "vector"}
+    return names.get(kind, kind.__name__.removesuffix("Type").lower())
