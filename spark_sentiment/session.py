@@ -1,8 +1,11 @@
 """The one place that builds a SparkSession when none is there."""
 
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from delta import configure_spark_with_delta_pip
@@ -10,71 +13,75 @@ from pyspark.sql import SparkSession
 
 from spark_sentiment.errors import SetupError
 
-JAVA = (8, 11, 17)  # what Spark 3.5 runs on
-"""Major versions of Java that Spark 3.5 supports."""
+JAVA = (8, 11, 17)
+"""Major versions of Java that Spark 3.5 runs on."""
+
+_ADVICE = "install OpenJDK 17 and set JAVA_HOME to its folder"
+# The one dependency of Delta's jar that Spark does not have itself.
+_ANTLR = "org.antlr_antlr4-runtime-4.9.3"
+# What Spark's launcher tells the Python driver it has started.
+_LAUNCHED = "PYSPARK_GATEWAY_PORT"
 
 
-def check_java(java: str | None = None) -> int:
-    """Return Java's major version, or raise SetupError in one line where it will not do.
+def check_java() -> int:
+    """Return the major version of the Java that Spark will start.
 
-    Parameters
-    ----------
-    java : str, optional
-        Path of the ``java`` program; by default what JAVA_HOME or PATH gives.
+    Raises
+    ------
+    SetupError
+        In one line, where there is no Java or one that Spark 3.5 does not run on.
 
     Examples
     --------
     >>> check_java() in JAVA
     True
     """
-    import os
-
     home = os.environ.get("JAVA_HOME")
-    program = java or (str(Path(home, "bin", "java")) if home else shutil.which("java"))
-    advice = "install OpenJDK 17 and set JAVA_HOME to it"
+    program = str(Path(home, "bin", "java")) if home else shutil.which("java")
     if program is None or not Path(program).exists():
         where = f"JAVA_HOME is {home}" if home else "no 'java' on PATH"
-        raise SetupError(f"Java is missing ({where}): {advice}")
+        raise SetupError(f"Java is missing ({where}): {_ADVICE}")
     try:
         said = subprocess.run(
             [program, "-version"], capture_output=True, text=True, timeout=60, check=True
         ).stderr
     except (OSError, subprocess.SubprocessError) as error:
-        raise SetupError(f"{program} -version failed ({error}): {advice}") from error
+        raise SetupError(f"'{program} -version' failed ({error}): {_ADVICE}") from error
     match = re.search(r'version "(?:1\.)?(\d+)', said)
     major = int(match.group(1)) if match else 0
     if major not in JAVA:
-        found = f"Java {major}" if match else "an unknown Java"
-        raise SetupError(f"{program} is {found}; Spark 3.5 runs on 8, 11 or 17: {advice}")
+        found = f"Java {major}" if match else "of an unknown version"
+        raise SetupError(f"{program} is {found}; Spark 3.5 runs on Java 8, 11 or 17: {_ADVICE}")
     return major
 
 
 def session(
     app: str,
     master: str | None = None,
-    conf: dict[str, str] | None = None,
-    packages: list[str] | None = None,
+    conf: Mapping[str, str] | None = None,
+    packages: Sequence[str] = (),
 ) -> SparkSession:
-    """Return the active session, or build a local one with Delta where there is none.
+    """Return the active session, or build one where there is none.
 
-    On EMR ``spark-submit`` has already chosen master and jars; nothing of it is touched. On a
-    laptop this starts ``local[*]`` with Delta's jar, fetched once by Spark from Maven Central.
+    Under ``spark-submit`` and in an EMR notebook master, jars and memory have been chosen already,
+    and nothing of it is touched. Elsewhere this starts ``local[*]`` with Delta's jar, which Spark
+    fetches from Maven Central once and keeps.
 
     Parameters
     ----------
     app : str
         Name shown in Spark's UI and history.
     master : str, optional
-        Spark master of a new local session, ``local[*]`` by default.
-    conf : dict of str to str, optional
-        Spark settings of a new local session; they beat the defaults given here.
-    packages : list of str, optional
+        Spark master of a new session, ``local[*]`` by default.
+    conf : mapping of str to str, optional
+        Spark settings of a new session; they beat the defaults given here.
+    packages : sequence of str
         Maven coordinates to add beside Delta's.
 
     Returns
     -------
     SparkSession
-        With Delta's extension and catalog.
+        A new one has Delta's extension and catalog.
 
     Raises
     ------
@@ -89,30 +96,48 @@ def session(
     active = SparkSession.getActiveSession()
     if active is not None:
         return active
-    if shutil.which("spark-submit") is None or "PYSPARK_GATEWAY_PORT" not in _environment():
-        check_java()
     builder = SparkSession.builder.appName(app)
-    if "PYSPARK_GATEWAY_PORT" in _environment():  # launched by spark-submit: it chose all of this
+    if _LAUNCHED in os.environ:
         return builder.getOrCreate()
+    check_java()
     settings = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.driver.memory": "6g",
-        "spark.sql.shuffle.partitions": "8",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.ui.enabled": "false",
-        "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.driver.host": "127.0.0.1",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_quiet_log()}",
+        "spark.sql.shuffle.partitions": "8",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # A small table's log is read by one task, not by fifty.
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         **(conf or {}),
     }
     builder = builder.master(master or "local[*]")
     for key, value in settings.items():
         builder = builder.config(key, value)
-    built: SparkSession = configure_spark_with_delta_pip(builder, packages or []).getOrCreate()
+    fetched = _fetched()
+    if fetched and not packages:
+        builder = builder.config("spark.jars", ",".join(fetched))
+    else:
+        builder = configure_spark_with_delta_pip(builder, list(packages))
+    built: SparkSession = builder.getOrCreate()
     return built
 
 
-def _environment() -> dict[str, str]:
-    import os
+def _fetched() -> list[str]:
+    """Return Delta's jars where Spark has fetched all of them before, else nothing.
 
-    return dict(os.environ)
+    Naming them spares each start the second or two, and the screenful, of resolving them anew; it
+    also lets a laptop start without a network.
+    """
+    delta = version("delta-spark")
+    names = (f"io.delta_delta-spark_2.12-{delta}", f"io.delta_delta-storage-{delta}", _ANTLR)
+    jars = [Path.home() / ".ivy2" / "jars" / f"{name}.jar" for name in names]
+    return [jar.as_uri() for jar in jars] if all(jar.is_file() for jar in jars) else []
+
+
+def _quiet_log() -> str:
+    """Return the file that keeps Spark's own log to warnings that matter to a job's reader."""
+    return (Path(__file__).with_name("log4j2.properties")).as_uri()
