@@ -1,0 +1,166 @@
+"""How a job runs: its command line, what it prints while it works, and how it ends."""
+
+import argparse
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+from spark_sentiment import config
+from spark_sentiment.config import Config
+from spark_sentiment.errors import GateError, SentimentError
+from spark_sentiment.session import session
+
+OK, CRASHED, REFUSED, GATE_BROKEN, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes: done; a fault of ours or of Spark; input or configuration refused; a bias gate
+broken after all tables were written; stopped by the user."""
+
+Main = Callable[[Config, SparkSession, "Steps"], None]
+
+
+class Steps:
+    """Says on stderr what a job is doing, how long it took and how many rows went through.
+
+    Examples
+    --------
+    >>> steps = Steps(quiet=True)
+    >>> with steps("reading") as step:
+    ...     step.rows = 1000
+    >>> steps.seconds["reading"] < 60
+    True
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.seconds: dict[str, float] = {}
+        self._quiet = quiet
+        self._began = time.monotonic()
+
+    @contextmanager
+    def __call__(
+        self,
+        name: str,
+        done: Callable[[], int] | None = None,
+        total: int | None = None,
+        every: float = 5.0,
+    ) -> Iterator["Step"]:
+        """Announce the step `name`, and its end.
+
+        Parameters
+        ----------
+        name : str
+            What is being done, as in "reading reviews".
+        done : callable, optional
+            Gives the rows done so far; it is asked every `every` seconds, and rows per second and
+            the time left are printed.
+        total : int, optional
+            Rows there are to do.
+        every : float, default 5.0
+            Seconds between two lines of progress.
+        """
+        began = time.monotonic()
+        step = Step()
+        self.say(f"{name} ...")
+        ended = threading.Event()
+
+        def report() -> None:
+            while done is not None and not ended.wait(every):
+                self.say(f"{name}: {_progress(done(), total, time.monotonic() - began)}")
+
+        watcher = threading.Thread(target=report, daemon=True)
+        if done is not None:
+            watcher.start()
+        try:
+            yield step
+        finally:
+            ended.set()
+            if done is not None:
+                watcher.join()
+        took = time.monotonic() - began
+        self.seconds[name] = took
+        rows = "" if step.rows is None else f", {_rate(step.rows, took)}"
+        self.say(f"{name}: {took:.1f} s{rows}")
+
+    def say(self, line: str) -> None:
+        """Print `line` behind the seconds since the job began."""
+        if not self._quiet:
+            sys.stderr.write(f"[{time.monotonic() - self._began:6.1f} s] {line}\n")
+            sys.stderr.flush()
+
+
+class Step:
+    """What a step has to tell at its end: `rows`, where rows are what it works on."""
+
+    rows: int | None = None
+
+
+def show(text: str) -> None:
+    """Print a result on stdout, where progress never is."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
+    """Run the job `name`: parse the command line, load the configuration, call `main`.
+
+    Parameters
+    ----------
+    name : str
+        Of the job; it stands in Spark's history and in messages.
+    main : callable
+        Takes the configuration, the session and the `Steps`.
+    arguments : sequence of str, optional
+        The command line, without the program; by default the process's own.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done; 1 a fault, with its traceback; 2 input or configuration refused, in a
+        line that says what to do; 3 a bias gate is broken (all tables are written); 130 stopped.
+    """
+    parser = argparse.ArgumentParser(prog=f"jobs/{name}.py", description=main.__doc__)
+    parser.add_argument("conf", help="configuration file, such as conf/local.yaml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="set one key over the file, such as split.test=0.3; may be given more than once",
+    )
+    given = parser.parse_args(arguments)
+    try:
+        conf = config.load(given.conf, given.settings)
+        steps = Steps()
+        with steps("starting Spark"):
+            spark = session(
+                f"spark_sentiment {name}", conf.spark.master, conf.spark.conf, conf.spark.packages
+            )
+        main(conf, spark, steps)
+    except GateError as error:
+        sys.stderr.write(f"{name}: bias gate broken: {error}\n")
+        return GATE_BROKEN
+    except SentimentError as error:
+        sys.stderr.write(f"{name}: {type(error).__name__}: {error}\n")
+        return REFUSED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: stopped; tables are readable at their last version\n")
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        return CRASHED
+    return OK
+
+
+def _rate(rows: int, seconds: float) -> str:
+    return f"{rows:,} rows ({rows / max(seconds, 1e-9):,.0f} rows/s)"
+
+
+def _progress(done: int, total: int | None, seconds: float) -> str:
+    if total is None or not done:
+        return _rate(done, seconds)
+    left = (total - done) * seconds / done
+    return f"{done:,} of {total:,} rows ({done / seconds:,.0f} rows/s), {left:.0f} s left"

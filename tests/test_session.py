@@ -1,0 +1,69 @@
+"""A missing or wrong Java is one line that says what to do."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from spark_sentiment.errors import SetupError
+from spark_sentiment.session import check_java, session
+
+
+def fake_java(home: Path, line: str, code: int = 0) -> None:
+    program = home / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho '{line}' >&2\nexit {code}\n")
+    program.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("line", "major"),
+    [
+        ('openjdk version "17.0.15" 2025-04-15', 17),
+        ('openjdk version "11.0.2" 2019-01-15', 11),
+        ('java version "1.8.0_392"', 8),
+    ],
+)
+def test_every_java_that_spark_runs_on_is_taken(
+    line: str, major: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_java(tmp_path, line)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert check_java() == major
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ('openjdk version "21.0.1"', 0, "is Java 21; Spark 3.5 runs on Java 8, 11 or 17"),
+        ("something else", 0, "of an unknown version"),
+        ("broken", 1, "-version' failed"),
+    ],
+)
+def test_a_wrong_java_is_one_line_that_says_what_to_do(
+    line: str, code: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_java(tmp_path, line, code)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(SetupError, match=says) as caught:
+        check_java()
+    assert "install OpenJDK 17" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_java_home_without_java_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "none"))
+    with pytest.raises(SetupError, match=r"JAVA_HOME is .*none"):
+        check_java()
+
+
+def test_no_java_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SetupError, match="no 'java' on PATH"):
+        check_java()
+
+
+def test_an_active_session_is_used_as_it_is(spark: SparkSession) -> None:
+    assert session("other", master="local[7]").sparkContext is spark.sparkContext
+    assert spark.sparkContext.master != "local[7]"
