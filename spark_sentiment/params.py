@@ -4,11 +4,16 @@ Converters raise TypeError, the one error that ``Params._set`` prefixes with the
 constructors, ``copy`` and parameter grids are all checked alike.
 """
 
+import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pyspark.errors import IllegalArgumentException
+from pyspark.ml import Pipeline
 from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.wrapper import JavaParams
+from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, NumericType, StringType, StructField, StructType
 
 from spark_sentiment.errors import SchemaError
@@ -96,6 +101,20 @@ def numbers(value: Any) -> list[float]:
     return [check(item) for item in value]
 
 
+def by_label(check: Callable[[Any], Any]) -> Callable[[Any], dict[float, Any]]:
+    """Param converter: a mapping from label (JSON makes it a string) to what `check` admits."""
+
+    def convert(value: Any) -> dict[float, Any]:
+        if not isinstance(value, Mapping):
+            raise TypeError(f"expected a mapping from label to number, got {value!r}")
+        try:
+            return {float(label): check(item) for label, item in value.items()}
+        except ValueError as error:
+            raise TypeError(f"expected numeric labels, got {value!r}") from error
+
+    return convert
+
+
 def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> StructField:
     """Return the field called `name`, or raise SchemaError where it is missing or mistyped.
 
@@ -140,6 +159,45 @@ def appended(
         find(schema, uid, name, kind)
     absent(schema, uid, out.name)
     return StructType([*schema.fields, out])
+
+
+def schema_after(stage: Any, schema: StructType) -> StructType:
+    """Return the schema that `stage`, or the model it fits, yields on `schema`; no job runs.
+
+    Works for our stages, for MLlib's and for a Pipeline of both. A stage of another library that
+    declares nothing is taken to leave the schema alone, and ends the check of its Pipeline.
+
+    Raises
+    ------
+    SchemaError
+        Where a stage cannot work on the schema that reaches it.
+    """
+    if isinstance(stage, Pipeline):
+        for part in stage.getStages():
+            if not _declares(part):
+                break
+            schema = schema_after(part, schema)
+        return schema
+    if not _declares(stage):
+        return schema
+    if hasattr(stage, "transformSchema"):
+        declared: StructType = stage.transformSchema(schema)
+        return declared
+    session = SparkSession.getActiveSession()
+    if session is None or stage._java_obj is None:
+        return schema
+    stage._transfer_params_to_java()
+    try:
+        out = stage._java_obj.transformSchema(session._jsparkSession.parseDataType(schema.json()))
+    except IllegalArgumentException as error:
+        raise SchemaError(
+            f"{stage.uid}: {str(error).removeprefix('requirement failed: ')}"
+        ) from error
+    return StructType.fromJson(json.loads(out.json()))
+
+
+def _declares(stage: Any) -> bool:
+    return isinstance(stage, Pipeline | JavaParams) or hasattr(stage, "transformSchema")
 
 
 def _spelled(kind: type[DataType]) -> str:
