@@ -1,0 +1,251 @@
+"""The regular expressions and tables behind the Column functions of ``text``.
+
+All expressions are for Java's ``java.util.regex``. Two rules keep them fast and safe on any input:
+repeated groups are possessive (``*+``, ``++``), which Java runs as a loop where a plain ``(a|b)*``
+recurses and overflows its stack on long texts; and what is tried at every character begins with a
+test of one character, so that text without a match costs one cheap scan.
+"""
+
+import html
+import html.entities
+import unicodedata
+
+# --- addresses -----------------------------------------------------------------------------------
+
+_PLAIN = r"[^\s()<>\[\]{}\"'`*\u201C\u201D\u2018\u2019.,;:!?]"  # may end an address
+_INNER = r"[.,;:!?'*]"  # belongs to an address only where more of it follows
+_TAIL = (
+    rf"(?:{_PLAIN}++|{_INNER}++(?={_PLAIN}|[(\[])"
+    r"|\((?:[^\s()<>]++|\([^\s()<>]*+\))*+\)"  # balanced brackets, one level inside another
+    r"|\[[^\s\[\]<>]*+\])"
+)
+_LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_BARE_ENDINGS = (
+    r"(?:com(?:\.[a-z]{2}(?![a-z]))?|net|org|edu|gov|info|biz|co\.(?:uk|nz|za|in|jp|kr))"
+)
+
+URL = (
+    rf"(?i)(?<![\w@])(?:(?:https?|ftp)://{_TAIL}++|www\d?\.(?=\w){_TAIL}++"
+    rf"|(?<![\w@.-])(?:{_LABEL}\.){{1,8}}?{_BARE_ENDINGS}(?![\w@-]|\.[a-z])"
+    rf"(?:(?::\d{{2,5}}+)?[/?#]{_TAIL}*+)?)"
+)
+URL_HINT = rf"(?i)[:.](?:(?<=:)//|(?<=\bwww\d?\.)\w|(?<=[a-z0-9]\.){_BARE_ENDINGS}\b)"
+
+EMAIL = (
+    r"(?<![\w.+%-])[\w+%-]++(?:[.'&][\w+%-]++)*+@"
+    r"(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.){1,8}\p{L}{2,24}(?![\p{L}\p{N}])"
+)
+USER_HANDLE = r"(?<![\w@.+/-])@[A-Za-z_]\w*+(?:\.[a-z0-9_]++)*+(?:@[\w-]++(?:\.[\w-]++)++)?+"
+HASHTAG = r"(?<![\p{L}\p{N}_&#/])#(?=[\p{N}_]*+[\p{L}])[\p{L}\p{M}\p{N}_]++"
+
+# --- numbers -------------------------------------------------------------------------------------
+
+PHONE = (
+    r"(?=[+(\d])(?<![\w$\u20AC\u00A3.,/-])(?:"
+    r"\+[1-9](?:(?:[ ./-]|\) ?| ?\()?\d){7,14}"  # international
+    r"|(?:1[ .-])?\(\d{3}\) ?\d{3}[ .-]\d{4}"  # North America, with brackets
+    r"|(?:1([ .-]))?\d{3}([ .-])\d{3}\2\d{4}"  # North America, the same separator twice
+    r"|\(0\d{1,4}\) ?\d{3,4}[ -]?\d{3,4}"  # a trunk zero, with brackets
+    r"|0\d{2,4}[ -]\d{3,4}[ -]\d{3,4}|0\d{4}[ -]\d{6}|0[1-9](?:([ .])\d{2})(?:\3\d{2}){3}"
+    r")(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\w]|[.,/-]\d)"
+)
+PHONE_HINT = r"\d(?:\d(?:\d\d|[ ./-]\d\d[ ./-]\d\d)|[ ./-]\d{3}[ ./-]\d{3})"
+
+_FRACTION = r"[\u00BC-\u00BE\u2150-\u215E]"
+_AMOUNT = rf"(?:\d++(?:[.,]\d++)*+{_FRACTION}?|{_FRACTION})"
+# The sign of a number is not part of it; digits inside a word (34d, 3rd, b12) are the word's.
+NUMBER = (
+    rf"(?:(?<![\p{{L}}\p{{N}}_.,])\.(?=\d))?"
+    rf"(?=\d|{_FRACTION})(?<![\p{{L}}\p{{N}}_])(?<!\d[.,]){_AMOUNT}(?![\p{{L}}_])"
+)
+_SIGNS = r"$\u00A2-\u00A5\u20A0-\u20C0"
+_CODES = r"(?:USD|EUR|GBP|CAD|AUD|NZD|JPY|CHF|INR|CNY|SEK|NOK|DKK|MXN|BRL)"
+_WORDS = r"(?:dollars?|bucks?|euros?|cents?)"
+_SCALE = r"(?:[ ]?(?:k|K|m|M|bn|million|billion)(?!\w))?+"
+CURRENCY = (
+    rf"(?:(?<![\p{{L}}\p{{N}}_])(?:US|CA|AU|NZ|HK|A|C|R)?[{_SIGNS}] ?{_AMOUNT}{_SCALE}"
+    rf"|(?<![\p{{L}}\p{{N}}_]){_CODES} ?{_AMOUNT}{_SCALE})(?: (?i:{_WORDS}|{_CODES})(?!\w))?"
+    rf"|(?=\d)(?<![\p{{L}}\p{{N}}_.,]){_AMOUNT}{_SCALE}"
+    rf"(?: ?[{_SIGNS}](?!\d)| ?{_CODES}(?!\w)|[ -]?(?i:{_WORDS})(?!\w))"
+)
+CURRENCY_HINT = rf"[{_SIGNS}]|\b{_CODES}|(?i)\d\S{{0,9}}[ -]?(?:{_CODES}|{_WORDS})"
+
+# --- emoji ---------------------------------------------------------------------------------------
+
+# Unicode's Emoji property from U+2600 on (emoji-data.txt, version 15.1), as ranges of a class.
+# The astral blocks are taken whole, so that emoji of later versions count as well.
+_PICTURE = (
+    r"\u2600-\u2604\u260E\u2611\u2614\u2615\u2618\u261D\u2620\u2622\u2623\u2626\u262A\u262E\u262F"
+    r"\u2638-\u263A\u2640\u2642\u2648-\u2653\u265F\u2660\u2663\u2665\u2666\u2668\u267B\u267E\u267F"
+    r"\u2692-\u2697\u2699\u269B\u269C\u26A0\u26A1\u26A7\u26AA\u26AB\u26B0\u26B1\u26BD\u26BE\u26C4"
+    r"\u26C5\u26C8\u26CE\u26CF\u26D1\u26D3\u26D4\u26E9\u26EA\u26F0-\u26F5\u26F7-\u26FA\u26FD\u2702"
+    r"\u2705\u2708-\u270D\u270F\u2712\u2714\u2716\u271D\u2721\u2728\u2733\u2734\u2744\u2747\u274C"
+    r"\u274E\u2753-\u2755\u2757\u2763\u2764\u2795-\u2797\u27A1\u27B0\u27BF\u2B1B\u2B1C\u2B50\u2B55"
+    r"\u231A\u231B\u23E9-\u23F3\u23F8-\u23FA\u25FD\u25FE\x{1F004}\x{1F0CF}\x{1F18E}"
+    r"\x{1F191}-\x{1F19A}\x{1F201}\x{1F21A}\x{1F22F}\x{1F232}-\x{1F236}\x{1F238}-\x{1F23A}"
+    r"\x{1F250}\x{1F251}\x{1F300}-\x{1F64F}\x{1F680}-\x{1F6FF}\x{1F7E0}-\x{1F7EB}\x{1F7F0}"
+    r"\x{1F90C}-\x{1F9FF}\x{1FA70}-\x{1FAFF}"
+)
+# Signs that are text unless U+FE0F follows: (c), (r), TM, arrows, geometric shapes, letters.
+_SIGN = (
+    r"\u00A9\u00AE\u203C\u2049\u2122\u2139\u2194-\u2199\u21A9\u21AA\u2328\u23CF\u24C2\u25AA\u25AB"
+    r"\u25B6\u25C0\u25FB\u25FC\u2934\u2935\u2B05-\u2B07\u3030\u303D\u3297\u3299"
+    r"\x{1F170}\x{1F171}\x{1F17E}\x{1F17F}\x{1F202}\x{1F237}"
+)
+_SKIN = r"\x{1F3FB}-\x{1F3FF}"
+_ONE = rf"(?:[{_PICTURE}](?!\uFE0E)[\uFE0F{_SKIN}]?+|[{_SIGN}]\uFE0F)\u20E3?+"
+EMOJI = (
+    r"[0-9#*]\uFE0F?\u20E3"  # keycaps
+    r"|(?=[\u00A9\u00AE\u203C-\x{1FAFF}])(?:"  # all else, behind a test that is cheap
+    r"[\x{1F1E6}-\x{1F1FF}]{1,2}"  # flags are pairs of regional letters
+    r"|\x{1F3F4}[\x{E0020}-\x{E007E}]++\x{E007F}"  # flags of subdivisions
+    rf"|{_ONE}(?:\u200D{_ONE})*+)"
+)
+
+# --- characters ----------------------------------------------------------------------------------
+
+ODD = r"[^ -~]"  # anything but printable ASCII
+
+_SPACE = r"\t-\r\x1C-\x1F\x85\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
+SPACE_RUN = rf"(?![!-~])(?:[{_SPACE}][ {_SPACE}]*+| [ {_SPACE}]++)"
+NOT_BLANK = rf"[^ {_SPACE}]"
+
+# Group 1 is what stays: a black flag and the tags that spell its name. (Java's lookbehind does not
+# see astral characters in a class, so it cannot say "not behind a flag".)
+CONTROL = (
+    r"(?![ -~])(?:[\x00-\x08\x0E-\x1B\x7F-\x84\x86-\x9F\u00AD\u061C\u180E\u200B\u200C\u200E\u200F"
+    r"\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB\x{E0001}]"
+    rf"|\u200D(?![{_PICTURE}\u2194\u2195\u2B05-\u2B07])"  # the joiner stays inside an emoji
+    r"|(\x{1F3F4}[\x{E0020}-\x{E007E}]++\x{E007F})|[\x{E0020}-\x{E007F}]++)"
+)
+
+SINGLE_QUOTE = r"[`\u00B4\u02BC\u2018-\u201B\u2032\u2035\u2039\u203A\u275B\u275C\uFF07]"
+DOUBLE_QUOTE = r"[\u00AB\u00BB\u201C-\u201F\u2033\u2036\u275D\u275E\u301D-\u301F\uFF02]"
+
+APOSTROPHE = r"(?<=\p{L})['\u2019](?=\p{L})"
+PUNCTUATION = r"[\p{P}$+<=>^`|~]++"
+
+
+def repeats(most: int) -> str:
+    """Match more than `most` of one character in a row, which is group 1; digits are left alone.
+
+    A variation selector or a skin tone belongs to the character before it.
+    """
+    return rf"([^\d\s][\uFE0F{_SKIN}]?+)" + r"\1" * most + r"\1*+"
+
+
+_MARKS = r"\u0300-\u036F\u1AB0-\u1AFF\u1DC0-\u1DFF\uFE20-\uFE2F"
+ACCENT_MARKS = rf"(?<=[\p{{IsLatin}}\p{{IsGreek}}])[{_MARKS}]++"
+
+
+def _accents() -> tuple[str, str]:
+    """Pair each accented Latin or Greek letter with the letter it stands on."""
+    accented, bare = [], []
+    for code in (*range(0xC0, 0x400), *range(0x1E00, 0x2000), 0x212B):
+        decomposed = unicodedata.normalize("NFD", chr(code))
+        base = "".join(c for c in decomposed if not unicodedata.combining(c))
+        if len(base) == 1 and base.isalpha() and len(decomposed) > 1:
+            accented.append(chr(code))
+            bare.append(base)
+    return "".join(accented), "".join(bare)
+
+
+ACCENTED, BARE = _accents()
+
+# --- HTML ----------------------------------------------------------------------------------------
+
+_INLINE = (
+    r"(?:a|abbr|acronym|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|q|s|samp"
+    r"|small|span|strike|strong|sub|sup|time|tt|u|var|wbr)"
+)
+_ATTRIBUTES = r"(?:\s(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+)?/?>"
+INLINE_TAG = rf"(?i)</?{_INLINE}{_ATTRIBUTES}"
+BLOCK_TAG = (
+    r"(?is)<(?:(script|style)\b[^>]{0,999}+>.{0,9999}?</\1\s*+>|!--.{0,9999}?-->|![a-z\[][^<>]*+>|\?[^<>]*+>"
+    rf"|/?(?!{_INLINE}[\s/>])[a-z][a-z0-9:-]*+{_ATTRIBUTES})"
+)
+
+# A reference without its ampersand: a name, a decimal or a hexadecimal code point.
+REFERENCE = r"^(?:([A-Za-z][A-Za-z0-9]{0,31})|#0*+([0-9]{1,7})|#[xX]0*+([0-9A-Fa-f]{1,6}));"
+ENTRY_END, KEY_END = "\uffff", "\ufffe"  # noncharacters: in no name and in no value
+
+
+def _references() -> str:
+    """Spell the table of references as one string for ``str_to_map``.
+
+    It has all names of HTML 4, the names that HTML 5 gives to ASCII characters, and the code
+    points 80 to 9F (as ``#80``…), which every browser reads as Windows-1252.
+    """
+    html5 = html.entities.html5  # says what browsers do: for lang and rang, HTML 4 differs
+    table = {name: html5[f"{name};"] for name in html.entities.name2codepoint}
+    for name, value in html5.items():
+        if name.endswith(";") and len(value) == 1 and value.isascii():
+            table[name[:-1]] = value
+    for code in range(0x80, 0xA0):
+        table[f"#{code:X}"] = html.unescape(f"&#{code};") or chr(code)
+    return ENTRY_END.join(key + KEY_END + value for key, value in table.items())
+
+
+REFERENCES = _references()
+
+# --- contractions --------------------------------------------------------------------------------
+
+_IS = r"it|he|she|that|there|here|what|who|where|when|why|how|everything|nothing|something"
+_WOULD = r"I|you|he|she|it|we|they|that|there|who"
+_RULES = (
+    ("ain't", "is not", ""),
+    ("Ain't", "Is not", ""),
+    ("n't", "nnot", r"(?<=\b(?i:can't))"),
+    ("on't", "ill not", r"(?<=\b(?i:won't))"),
+    ("han't", "hall not", r"(?<=\b(?i:shan't))"),
+    ("n't", " not", r"(?<=[A-Za-z](?i:n't))"),
+    ("'re", " are", r"(?<=[A-Za-z](?i:'re))"),
+    ("'ve", " have", r"(?<=[A-Za-z](?i:'ve))"),
+    ("'ll", " will", r"(?<=[A-Za-z](?i:'ll))"),
+    ("'m", " am", r"(?<=\b(?i:i'm))"),
+    ("'s", " us", r"(?<=\b(?i:let's))"),
+    ("'s", " has", rf"(?<=\b(?i:(?:{_IS})'s))(?=\s++(?i:been|got)\b)"),
+    ("'s", " is", rf"(?<=\b(?i:(?:{_IS})'s))"),
+    ("'d", " had", rf"(?<=\b(?i:(?:{_WOULD})'d))(?=\s++(?i:been|better)\b)"),
+    ("'d", " would", rf"(?<=\b(?i:(?:{_WOULD})'d))"),
+    ("'all", "ou all", r"(?<=\b(?i:y'all))"),
+    ("'tis", "it is", r"(?<!\w.{4})"),
+    ("'Tis", "It is", r"(?<!\w.{4})"),
+    ("'twas", "it was", r"(?<!\w.{5})"),
+    ("'Twas", "It was", r"(?<!\w.{5})"),
+)
+"""What is matched; what stands in its place; what must hold behind and ahead of its end.
+
+``'`` stands for any apostrophe. The first that fits wins. Each holds in capitals as well.
+"""
+
+
+def _contractions() -> tuple[str, str, str]:
+    """Build one expression for all contractions, its replacement, and the words it copies from.
+
+    Java's replacement string cannot choose between words, and one pass over the text for each
+    word would be slow. So the words are appended to the text, each between noncharacters; the
+    alternative that matches looks ahead and captures its own, and the replacement is the sum of
+    all groups, of which all but one are empty.
+    """
+    rules = dict.fromkeys(
+        (short.upper() if loud else short, long.upper() if loud else long, condition)
+        for short, long, condition in _RULES
+        for loud in (False, True)
+    )
+    alternatives = [
+        f"{short}\\b{condition}".replace("'", r"['\u2019\u02BC]") + f"(?=.*\uffff({long})\uffff)"
+        for short, long, condition in rules
+    ]
+    pattern = r"(?s)(?=[aAhHnNoO'\u2019\u02BC])(?:" + "|".join(alternatives) + ")"
+    groups = "".join(f"${group}" for group in range(1, len(alternatives) + 1))
+    words = dict.fromkeys(long for _, long, _ in rules)
+    return pattern, groups, "\uffff" + "\uffff".join(words) + "\uffff"
+
+
+CONTRACTION, EXPANSION, EXPANSION_WORDS = _contractions()
+
+# Looking ahead to the words costs as much as the text is long, for each contraction in it. Longer
+# texts are cut into pieces, where no contraction is cut in two.
+EXPANSION_LONG = 2000
+EXPANSION_PIECE = r"(?s).{1,1000}+[^.!?,\n]{0,1000}+\S*+"
