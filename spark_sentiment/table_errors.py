@@ -1,0 +1,90 @@
+"""Errors of Spark, Delta and the file system told as TableError, without the values of a row."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors.exceptions.captured import CapturedException
+
+from spark_sentiment.errors import TableError
+
+_CONSTRAINT = re.compile(r"CHECK constraint (\w+)")
+_NOT_NULL = re.compile(r"NOT NULL constraint violated for column: (\w+(?:\.\w+)*)")
+_OURS = ("io.delta.", "org.apache.spark.sql.delta.", "org.apache.hadoop.", "java.nio.file.")
+_MISSING = re.compile(r"TABLE_NOT_FOUND|TABLE_OR_VIEW_NOT_FOUND|MISSING_DELTA_TABLE|PATH_NOT_FOUND")
+_RETRY = re.compile(r"Concurrent\w+Exception|(Metadata|Protocol)ChangedException")
+
+KEY_TWICE = "SPARK_SENTIMENT_KEY_TWICE"
+"""What a merge raises inside Spark where its source names a key twice."""
+
+
+@contextmanager
+def table_errors(where: str, doing: str, *, rows: bool = True) -> Iterator[None]:
+    """Raise TableError for what a table, its log or its folder does not allow.
+
+    An error of the rows' own plan (a Python worker's, a failed cast) passes as it is.
+
+    Parameters
+    ----------
+    where : str
+        Table and place, which open the message.
+    doing : str
+        What was tried, such as ``"append"``.
+    rows : bool, default True
+        Whether rows are computed meanwhile; without, the table is to blame for every error.
+    """
+    try:
+        yield
+    except (Py4JJavaError, CapturedException) as error:
+        told = _told(error, doing, rows)
+        if told is None:
+            raise
+        # Spark's own message quotes the values of the row: it must not follow as the cause.
+        raise TableError(f"{where}: {told}") from None
+
+
+def _told(error: Py4JJavaError | CapturedException, doing: str, rows: bool) -> str | None:
+    """Return the message for `error`, or None where the table is not to blame."""
+    chain = list(_causes(error))
+    for kind, message in chain:
+        if KEY_TWICE in message:
+            return f"cannot {doing}: two rows have the same key; nothing was written"
+        if kind.endswith("InvariantViolationException"):
+            return _broken(message)
+        if _RETRY.search(kind):
+            return f"cannot {doing}: another writer changed the table meanwhile; run it again"
+        if "VERSIONS_NOT_CONTIGUOUS" in message or "LOG_FILE_NOT_FOUND" in message:
+            return (
+                f"cannot {doing}: the log is damaged, a file of it is missing "
+                f"({_line(message)}); restore _delta_log from a backup"
+            )
+        if _MISSING.search(message):
+            return f"cannot {doing}: there is no Delta table"
+    for kind, message in chain:
+        if not rows or kind.startswith(_OURS):
+            return f"cannot {doing}: {_line(message)} ({kind.rpartition('.')[2]})"
+    return None
+
+
+def _broken(message: str) -> str:
+    check, column = _CONSTRAINT.search(message), _NOT_NULL.search(message)
+    if column:
+        return f"column '{column[1]}' is null in a row, which NOT NULL forbids; nothing was written"
+    name = check[1] if check else "unknown"
+    return f"a row breaks the constraint '{name}'; nothing was written"
+
+
+def _causes(error: Py4JJavaError | CapturedException) -> Iterator[tuple[str, str]]:
+    """Yield class and message of the Java error and its causes, outermost first."""
+    java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    if java is None:
+        yield f"{type(error).__module__}.{type(error).__name__}", str(error)
+    while java is not None:
+        yield java.getClass().getName(), str(java.getMessage() or "")
+        java = java.getCause()
+
+
+def _line(message: str) -> str:
+    return message.strip().partition("\n")[0].rstrip(".")
