@@ -1,7 +1,11 @@
 """Tiny checkpoints with made-up weights, in the layout of real ones: quick to make and to run."""
 
+import atexit
 import json
+import shutil
 import string
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +52,14 @@ def tiny_checkpoint(
     _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": WIDTH, key: True})
     _write(folder / "sentence_bert_config.json", {"max_seq_length": 32, "do_lower_case": False})
     return str(folder)
+
+
+@cache
+def shared_tiny_checkpoint() -> str:
+    """Return the path of one tiny BERT checkpoint for all tests of this run."""
+    folder = Path(tempfile.mkdtemp(prefix="tiny-checkpoint-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return tiny_checkpoint(folder)
 
 
 def _write(path: Path, value: Any) -> None:

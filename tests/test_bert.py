@@ -15,8 +15,10 @@ import pytest
 from checkpoints import tiny_checkpoint
 from safetensors.numpy import load_file, save_file
 
+from spark_sentiment import cache as cache_module
 from spark_sentiment import checkpoint
-from spark_sentiment.bert import build, convert
+from spark_sentiment.bert import convert
+from spark_sentiment.bert_graph import build
 from spark_sentiment.embed import embed_texts
 from spark_sentiment.errors import CheckpointError
 
@@ -168,11 +170,11 @@ class TestFile:
     def test_killed_conversion_leaves_nothing_half_done(self, tmp_path: Path, cache: Path) -> None:
         path = tiny_checkpoint(tmp_path / "m", "distilbert", pooling="cls")
         code = (
-            "import os, signal, sys, onnx; from spark_sentiment.bert import convert\n"
-            "def save(model, path):\n"
-            "    open(path, 'wb').write(model.SerializeToString()[:999])\n"
+            "import os, pathlib, signal, sys; from spark_sentiment.bert import convert\n"
+            "def write(path, data):\n"
+            "    open(path, 'wb').write(data[:999])\n"
             "    os.kill(os.getpid(), signal.SIGKILL)\n"
-            "onnx.save = save\n"
+            "pathlib.Path.write_bytes = write\n"
             "convert(sys.argv[1])"
         )
         before = {entry.name for entry in cache.iterdir() if not entry.name.startswith(".")}
@@ -187,8 +189,8 @@ class TestFile:
     ) -> None:
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("SPARK_SENTIMENT_CACHE", str(tmp_path / "file" / "cache"))
-        monkeypatch.setattr(checkpoint.tempfile, "tempdir", str(tmp_path))
-        assert checkpoint.cache_folder().parent == tmp_path
+        monkeypatch.setattr(cache_module.tempfile, "tempdir", str(tmp_path))
+        assert cache_module.cache_folder().parent == tmp_path
         assert "cannot be used" in caplog.text
 
 
