@@ -15,6 +15,7 @@ Where the guide and the open code of Clarify (smclarify 0.5) differ, the guide i
   facet d out, against its own text and the code; the text is followed. A group without both
   outcomes has no disparity: it is left out, with its rows, and counted in the note, where the
   code counts a share of 0.
+- FT (in `fliptest`) has the guide's sign; the code's is the opposite.
 - GE has no upper bound of 0.5, as the guide says it has: 99 false negatives and one true positive
   give 49.5.
 

@@ -123,8 +123,9 @@ def flip_test(positive_d: Bools, votes: Bools) -> Measure:
     Notes
     -----
     F+ counts members with an unfavourable outcome whose neighbours mostly had a favourable one,
-    F- the reverse. The guide leaves open what several neighbours that disagree mean; the majority
-    decides, as in Clarify's open code.
+    F- the reverse: above 0 means that d would fare better as a. Clarify's open code (smclarify 0.5)
+    takes the two sets the other way round, which turns the sign; the guide is followed. The guide
+    leaves open what several neighbours that disagree mean; the majority decides, as in the code.
 
     Examples
     --------
