@@ -105,7 +105,10 @@ class EmbeddingProgress:
 
     def counter(self, context: SparkContext) -> Accumulator[int]:
         """Return the accumulator that this session's tasks add to."""
-        return self._counters.setdefault(str(context.applicationId), context.accumulator(0))
+        session = str(context.applicationId)
+        if session not in self._counters:
+            self._counters[session] = context.accumulator(0)
+        return self._counters[session]
 
     @property
     def rows(self) -> int:
