@@ -293,11 +293,14 @@ def _whole_record(cells: list[str], delimiter: str) -> Column:
     def quoted(cell: Column) -> Column:
         return F.concat(F.lit('"'), F.replace(cell, F.lit('"'), F.lit('""')), F.lit('"'))
 
-    values = [F.coalesce(F.col(cell), F.lit("")) for cell in cells]
     special = '["\\r\\n' + ("\\" + delimiter if not delimiter.isalnum() else delimiter) + "]"
-    usual = F.concat_ws(
-        delimiter, *(F.when(v.rlike(special), quoted(v)).otherwise(v) for v in values)
-    )
+
+    def as_needed(cell: Column) -> Column:
+        return F.when(cell.rlike(special), quoted(cell)).otherwise(cell)
+
+    # Lambdas over an array: an expression per cell would be planned and compiled as often.
+    values = F.transform(F.array(*cells), lambda cell: F.coalesce(cell, F.lit("")))
+    usual = F.array_join(F.transform(values, as_needed), delimiter)
 
     # A file that ends its records in CR LF has had those turned into LF inside fields.
     def unified(text: Column) -> Column:
@@ -310,7 +313,7 @@ def _whole_record(cells: list[str], delimiter: str) -> Column:
             ~cell.startswith('"') & rest.startswith(bare), F.substr(rest, F.length(bare) + 1)
         )
 
-    rest = F.aggregate(F.array(*(unified(v) for v in values)), F.concat(unified(raw), end), eat)
+    rest = F.aggregate(F.transform(values, unified), F.concat(unified(raw), end), eat)
     return (
         F.when(raw.isNull(), False)
         .when(raw == usual, True)
