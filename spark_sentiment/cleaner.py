@@ -1,6 +1,8 @@
 """The stage that joins and cleans the texts of a review."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from pyspark import keyword_only
@@ -39,6 +41,18 @@ _LAST: dict[str, Callable[[Column], Column]] = {
     "removePunctuation": functions.remove_punctuation,
     "lowercase": F.lower,
     "normalizeWhitespace": functions.normalize_whitespace,
+}
+
+
+def _unchanged(text: Column, token: str = "") -> Column:
+    return text
+
+
+# What comes to the same in text that is not suspect.
+_IN_PLAIN_TEXT: dict[str, Callable[..., Column]] = {
+    **dict.fromkeys(_FIRST, _unchanged),
+    **dict.fromkeys(("urls", "emails", "userHandles", "phoneNumbers", "emoji"), _unchanged),
+    "normalizeWhitespace": functions.normalize_spaces,
 }
 
 
@@ -242,16 +256,27 @@ class TextCleaner(
         return dataset.withColumn(self.getOutputCol(), self._cleaned(_joined(columns, separator)))
 
     def _cleaned(self, text: Column) -> Column:
+        """Clean `text`: most has nothing for the steps that need a mark, and goes past them all."""
+        others = dict(_IN_PLAIN_TEXT)
+        if any(self.getOrDefault(kind) != "off" for kind in _REPLACERS.keys() - others.keys()):
+            del others["normalizeWhitespace"]  # their tokens may hold any whitespace
+        plain = partial(self._steps, others=others)
+        return functions.choose(text, functions.is_suspect, self._steps, plain)
+
+    def _steps(
+        self, text: Column, others: Mapping[str, Callable[..., Column]] = MappingProxyType({})
+    ) -> Column:
+        """Apply what is on; `others` are applied in place of the functions of those Params."""
         on = {param.name: value for param, value in self.extractParamMap().items()}
         for name, function in _FIRST.items():
-            text = function(text) if on[name] else text
+            text = others.get(name, function)(text) if on[name] else text
         for kind, replace in _REPLACERS.items():
             token = "" if on[kind] == "drop" else {**TOKENS, **on["tokens"]}[kind]
-            text = replace(text, token) if on[kind] != "off" else text
+            text = others.get(kind, replace)(text, token) if on[kind] != "off" else text
         text = functions.expand_contractions(text) if on["expandContractions"] else text
         text = functions.limit_repeats(text, on["limitRepeats"]) if on["limitRepeats"] else text
         for name, function in _LAST.items():
-            text = function(text) if on[name] else text
+            text = others.get(name, function)(text) if on[name] else text
         return text
 
 

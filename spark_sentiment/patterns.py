@@ -29,7 +29,8 @@ URL = (
     rf"|(?<![\w@.-])(?:{_LABEL}\.){{1,8}}?{_BARE_ENDINGS}(?![\w@-]|\.[a-z])"
     rf"(?:(?::\d{{2,5}}+)?[/?#]{_TAIL}*+)?)"
 )
-URL_HINT = rf"(?i)[:.](?:(?<=:)//|(?<=\bwww\d?\.)\w|(?<=[a-z0-9]\.){_BARE_ENDINGS}\b)"
+_URL_HINT = rf"(?i:(?<=:)//|(?<=\bwww\d?\.)\w|(?<=[a-z0-9]\.){_BARE_ENDINGS}\b)"
+URL_HINT = rf"[:.]{_URL_HINT}"
 
 EMAIL = (
     r"(?<![\w.+%-])[\w+%-]++(?:[.'&][\w+%-]++)*+@"
@@ -49,7 +50,8 @@ PHONE = (
     r"|0\d{2,4}[ -]\d{3,4}[ -]\d{3,4}|0\d{4}[ -]\d{6}|0[1-9](?:([ .])\d{2})(?:\3\d{2}){3}"
     r")(?: ?(?:x|ext\.?) ?\d{1,5})?(?![\w]|[.,/-]\d)"
 )
-PHONE_HINT = r"\d(?:\d(?:\d\d|[ ./-]\d\d[ ./-]\d\d)|[ ./-]\d{3}[ ./-]\d{3})"
+_PHONE_HINT = r"(?:\d(?:\d\d|[ ./-]\d\d[ ./-]\d\d)|[ ./-]\d{3}[ ./-]\d{3})"
+PHONE_HINT = rf"\d{_PHONE_HINT}"
 
 _FRACTION = r"[\u00BC-\u00BE\u2150-\u215E]"
 _AMOUNT = rf"(?:\d++(?:[.,]\d++)*+{_FRACTION}?|{_FRACTION})"
@@ -72,8 +74,11 @@ CURRENCY_HINT = rf"[{_SIGNS}]|\b{_CODES}|(?i)\d\S{{0,9}}[ -]?(?:{_CODES}|{_WORDS
 
 # --- emoji ---------------------------------------------------------------------------------------
 
-# Unicode's Emoji property from U+2600 on (emoji-data.txt, version 15.1), as ranges of a class.
-# The astral blocks are taken whole, so that emoji of later versions count as well.
+# Unicode's Emoji property from U+2600 on, as ranges of a class. The astral blocks are taken whole,
+# pictographs without the property and code points without a character among them, so that emoji
+# of later versions count as well. Each fully and each minimally qualified sequence in the tables
+# of the package emoji 2.16.0 (up to Emoji 18) is one match, and so is each character that regex
+# 2026.11.15 has as Emoji_Presentation; of the unqualified ones those in _SIGN alone are none.
 _PICTURE = (
     r"\u2600-\u2604\u260E\u2611\u2614\u2615\u2618\u261D\u2620\u2622\u2623\u2626\u262A\u262E\u262F"
     r"\u2638-\u263A\u2640\u2642\u2648-\u2653\u265F\u2660\u2663\u2665\u2666\u2668\u267B\u267E\u267F"
@@ -99,12 +104,19 @@ EMOJI = (
     r"|(?=[\u00A9\u00AE\u203C-\x{1FAFF}])(?:"  # all else, behind a test that is cheap
     r"[\x{1F1E6}-\x{1F1FF}]{1,2}"  # flags are pairs of regional letters
     r"|\x{1F3F4}[\x{E0020}-\x{E007E}]++\x{E007F}"  # flags of subdivisions
-    rf"|{_ONE}(?:\u200D{_ONE})*+)"
+    rf"|{_ONE}(?:\u200D(?:{_ONE}|[\u2194\u2195]))*+)"  # also heads that shake, without U+FE0F
 )
 
 # --- characters ----------------------------------------------------------------------------------
 
-ODD = r"[^ -~]"  # anything but printable ASCII
+# Java looks a character up in a table where a class is a list, but calls a function for each range.
+_CONTROLS = "".join(rf"\x{code:02X}" for code in (*range(0x20), 0x7F))
+ODD_ASCII = rf"[{_CONTROLS}]"
+
+# What is in every ASCII text that a step could change, but for those on words, numbers, currency,
+# hashtags, repeats and runs of spaces. No match goes on behind the first character's test for long.
+_MARKS = rf"{_CONTROLS}<&@`"
+SUSPECT = rf"[{_MARKS}:.0123456789](?:(?<=[{_MARKS}])|(?<=[:.]){_URL_HINT}|(?<=\d){_PHONE_HINT})"
 
 _SPACE = r"\t-\r\x1C-\x1F\x85\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
 SPACE_RUN = rf"(?![!-~])(?:[{_SPACE}][ {_SPACE}]*+| [ {_SPACE}]++)"
@@ -134,8 +146,13 @@ def repeats(most: int) -> str:
     return rf"([^\d\s][\uFE0F{_SKIN}]?+)" + r"\1" * most + r"\1*+"
 
 
-_MARKS = r"\u0300-\u036F\u1AB0-\u1AFF\u1DC0-\u1DFF\uFE20-\uFE2F"
-ACCENT_MARKS = rf"(?<=[\p{{IsLatin}}\p{{IsGreek}}])[{_MARKS}]++"
+def repeats_hint(most: int) -> str:
+    """Match in all ASCII text where `repeats` does, and in some where it does not, at less cost."""
+    return r"(?s)(.)" + r"\1" * most
+
+
+_ACCENTS = r"\u0300-\u036F\u1AB0-\u1AFF\u1DC0-\u1DFF\uFE20-\uFE2F"
+ACCENT_MARKS = rf"(?<=[\p{{IsLatin}}\p{{IsGreek}}])[{_ACCENTS}]++"
 
 
 def _accents() -> tuple[str, str]:
@@ -220,7 +237,7 @@ _RULES = (
 """
 
 
-def _contractions() -> tuple[str, str, str]:
+def _contractions(apostrophe: str) -> tuple[str, str, str]:
     """Build one expression for all contractions, its replacement, and the words it copies from.
 
     Java's replacement string cannot choose between words, and one pass over the text for each
@@ -234,16 +251,19 @@ def _contractions() -> tuple[str, str, str]:
         for loud in (False, True)
     )
     alternatives = [
-        f"{short}\\b{condition}".replace("'", r"['\u2019\u02BC]") + f"(?=.*\uffff({long})\uffff)"
+        f"{short}\\b{condition}".replace("'", apostrophe) + f"(?=.*\uffff({long})\uffff)"
         for short, long, condition in rules
     ]
-    pattern = r"(?s)(?=[aAhHnNoO'\u2019\u02BC])(?:" + "|".join(alternatives) + ")"
+    # One test in a table turns most characters away, one of three letters at most all but a few.
+    start = rf"(?s)(?=[aAhHnNoO{apostrophe.strip('[]')}])(?=[aAhHiInNoO]{{0,3}}+{apostrophe})"
+    pattern = start + "(?:" + "|".join(alternatives) + ")"
     groups = "".join(f"${group}" for group in range(1, len(alternatives) + 1))
     words = dict.fromkeys(long for _, long, _ in rules)
     return pattern, groups, "\uffff" + "\uffff".join(words) + "\uffff"
 
 
-CONTRACTION, EXPANSION, EXPANSION_WORDS = _contractions()
+CONTRACTION, EXPANSION, EXPANSION_WORDS = _contractions("'")
+CURLY_CONTRACTION, _, _ = _contractions(r"['\u2019\u02BC]")  # as slow as it is rare
 
 # Looking ahead to the words costs as much as the text is long, for each contraction in it. Longer
 # texts are cut into pieces, where no contraction is cut in two.

@@ -135,7 +135,7 @@ def replace_emoji(text: Column, token: str = TOKENS["emoji"]) -> Column:
 
     References
     ----------
-    Unicode Technical Standard 51, "Unicode Emoji", version 15.1.
+    Unicode Technical Standard 51, "Unicode Emoji".
 
     Examples
     --------
@@ -264,7 +264,7 @@ def normalize_whitespace(text: Column) -> Column:
     return F.trim(
         _where(
             text,
-            lambda t: t.contains("  ") | t.rlike(patterns.ODD),
+            lambda t: t.contains("  ") | t.rlike(patterns.ODD_ASCII) | _has_non_ascii(t),
             lambda t: F.regexp_replace(t, patterns.SPACE_RUN, " "),
         )
     )
@@ -283,7 +283,11 @@ def limit_repeats(text: Column, most: int = 3) -> Column:
     """
     if most < 1:
         raise ConfigError(f"limit_repeats: most must be at least 1, got {most}")
-    return F.regexp_replace(text, patterns.repeats(most), "$1" * most)
+    return _where(
+        text,
+        lambda t: t.rlike(patterns.repeats_hint(most)) | _has_non_ascii(t),
+        lambda t: F.regexp_replace(t, patterns.repeats(most), "$1" * most),
+    )
 
 
 def expand_contractions(text: Column) -> Column:
@@ -302,16 +306,21 @@ def expand_contractions(text: Column) -> Column:
     """
     added = len(patterns.EXPANSION_WORDS)
 
-    def expanded(t: Column) -> Column:
+    def expanded(t: Column, pattern: str) -> Column:
         longer = F.concat(t, F.lit(patterns.EXPANSION_WORDS))
-        result = F.regexp_replace(longer, patterns.CONTRACTION, patterns.EXPANSION)
+        result = F.regexp_replace(longer, pattern, patterns.EXPANSION)
         return _let(result, lambda r: F.left(r, F.length(r) - added))
 
-    def change(t: Column) -> Column:
-        pieces = F.regexp_extract_all(t, F.lit(patterns.EXPANSION_PIECE), 0)
-        return F.when(F.length(t) <= patterns.EXPANSION_LONG, expanded(t)).otherwise(
-            F.array_join(F.transform(pieces, expanded), "")
+    def piece(t: Column) -> Column:
+        return F.when(_has_non_ascii(t), expanded(t, patterns.CURLY_CONTRACTION)).otherwise(
+            expanded(t, patterns.CONTRACTION)
         )
+
+    def change(t: Column) -> Column:
+        pieces = F.when(F.length(t) <= patterns.EXPANSION_LONG, F.array(t)).otherwise(
+            F.regexp_extract_all(t, F.lit(patterns.EXPANSION_PIECE), 0)
+        )
+        return F.array_join(F.transform(pieces, piece), "")
 
     def has_apostrophe(t: Column) -> Column:
         return t.contains("'") | t.contains("\u2019") | t.contains("\u02bc")
@@ -348,7 +357,7 @@ def remove_control_chars(text: Column) -> Column:
     """
     return _where(
         text,
-        lambda t: t.rlike(patterns.ODD),
+        lambda t: t.rlike(patterns.ODD_ASCII) | _has_non_ascii(t),
         lambda t: F.regexp_replace(t, patterns.CONTROL, "$1"),
     )
 
@@ -378,15 +387,37 @@ def _let(value: Column, body: Callable[[Column], Column]) -> Column:
     return F.transform(F.array(value), body)[0]
 
 
+def is_suspect(text: Column) -> Column:
+    """Say whether any mark is in `text`: markup, an address, a control or non-ASCII character.
+
+    Where it is false, only words, numbers, hashtags, currency, repeats and runs of spaces are left
+    to clean. One scan takes the place of the first test of a dozen functions.
+    """
+    return text.rlike(patterns.SUSPECT) | _has_non_ascii(text)
+
+
+def normalize_spaces(text: Column) -> Column:
+    """Do as `normalize_whitespace` where spaces are all the whitespace there is."""
+    return F.trim(
+        _where(text, lambda t: t.contains("  "), lambda t: F.regexp_replace(t, " {2,}", " "))
+    )
+
+
+def choose(
+    text: Column,
+    test: Callable[[Column], Column],
+    yes: Callable[[Column], Column],
+    no: Callable[[Column], Column],
+) -> Column:
+    """Apply `yes` to text that passes `test` and `no` to all other, null included."""
+    return _let(text, lambda t: F.when(test(t), yes(t)).otherwise(no(t)))
+
+
 def _where(
     text: Column, trigger: Callable[[Column], Column], change: Callable[[Column], Column]
 ) -> Column:
     """Apply `change` to text that has `trigger`; leave all other text, and null, as it is."""
-
-    def guarded(t: Column) -> Column:
-        return F.when(trigger(t), change(t)).otherwise(t)
-
-    return _let(text, guarded)
+    return choose(text, trigger, change, lambda t: t)
 
 
 def _replaced(

@@ -102,6 +102,7 @@ CASES: dict[Function, dict[str, str]] = {
         "\u2764\ufe0f\u200d\U0001f525 \u2764 \u263a\ufe0f": ":) :) :)",
         "\U0001f3f3\ufe0f\u200d\U0001f308 \U0001f937\U0001f3fb\u200d\u2642\ufe0f": ":) :)",
         "\u00a9\ufe0f \u2122\ufe0f": ":) :)",
+        "\U0001f642\u200d\u2194 \U0001f642\u200d\u2195\ufe0f": ":) :)",
         "\u00a9 \u00ae \u2122 #1 *2 3 \u2192 \u2194": "\u00a9 \u00ae \u2122 #1 *2 3 \u2192 \u2194",
         "\u2764\ufe0e caf\u00e9 \u65e5\u672c": "\u2764\ufe0e caf\u00e9 \u65e5\u672c",
         "\U0001fae0\U0001f979": ":):)",
