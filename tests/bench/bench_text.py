@@ -10,7 +10,9 @@ rows alone is printed as well.
 
 import argparse
 import html
+import os
 import re
+import sys
 import time
 
 import pandas as pd
@@ -101,6 +103,7 @@ def real(spark: SparkSession, path: str, rows: int) -> DataFrame:
 
 
 def main(rows: int, csv: str | None) -> None:
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = session("bench_text", master="local[2]")
     spark.sparkContext.setLogLevel("ERROR")
     data = (real(spark, csv, rows) if csv else reviews(spark, rows)).cache()
