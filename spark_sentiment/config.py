@@ -140,9 +140,11 @@ class GateSpec(_Section):
     metric: Name
     facet: str | None = None
     facet_value: str | None = None
-    label_class: str | None = None
+    label_class: str | float | None = None
+    phase: Literal["pre", "post"] | None = None
     low: float | None = None
     high: float | None = None
+    undefined: bool = False
 
     @model_validator(mode="after")
     def _bounded(self) -> "GateSpec":

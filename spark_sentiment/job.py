@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -40,48 +39,15 @@ class Steps:
         self._began = time.monotonic()
 
     @contextmanager
-    def __call__(
-        self,
-        name: str,
-        done: Callable[[], int] | None = None,
-        total: int | None = None,
-        every: float = 5.0,
-    ) -> Iterator["Step"]:
-        """Announce the step `name`, and its end.
-
-        Parameters
-        ----------
-        name : str
-            What is being done, as in "reading reviews".
-        done : callable, optional
-            Gives the rows done so far; it is asked every `every` seconds, and rows per second and
-            the time left are printed.
-        total : int, optional
-            Rows there are to do.
-        every : float, default 5.0
-            Seconds between two lines of progress.
-        """
+    def __call__(self, name: str) -> Iterator["Step"]:
+        """Announce the step `name`, as in "reading reviews", and its end."""
         began = time.monotonic()
         step = Step()
         self.say(f"{name} ...")
-        ended = threading.Event()
-
-        def report() -> None:
-            while done is not None and not ended.wait(every):
-                self.say(f"{name}: {_progress(done(), total, time.monotonic() - began)}")
-
-        watcher = threading.Thread(target=report, daemon=True)
-        if done is not None:
-            watcher.start()
-        try:
-            yield step
-        finally:
-            ended.set()
-            if done is not None:
-                watcher.join()
+        yield step
         took = time.monotonic() - began
         self.seconds[name] = took
-        rows = "" if step.rows is None else f", {_rate(step.rows, took)}"
+        rows = "" if step.rows is None else f", {step.rows:,} rows ({step.rows / took:,.0f} rows/s)"
         self.say(f"{name}: {took:.1f} s{rows}")
 
     def say(self, line: str) -> None:
@@ -153,14 +119,3 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return CRASHED
     return OK
-
-
-def _rate(rows: int, seconds: float) -> str:
-    return f"{rows:,} rows ({rows / max(seconds, 1e-9):,.0f} rows/s)"
-
-
-def _progress(done: int, total: int | None, seconds: float) -> str:
-    if total is None or not done:
-        return _rate(done, seconds)
-    left = (total - done) * seconds / done
-    return f"{done:,} of {total:,} rows ({done / seconds:,.0f} rows/s), {left:.0f} s left"

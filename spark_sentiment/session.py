@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -100,13 +101,15 @@ def session(
     if _LAUNCHED in os.environ:
         return builder.getOrCreate()
     check_java()
+    # Workers run this Python, not the first on PATH, which may lack the packages.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.driver.memory": "6g",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_quiet_log()}",
-        "spark.sql.shuffle.partitions": "8",
+        "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # A small table's log is read by one task, not by fifty.
         "spark.databricks.delta.snapshotPartitions": "1",

@@ -1,8 +1,8 @@
 """What a job prints at its end: plain text that can be read, or pasted into a ticket."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from spark_sentiment.bias import ReportRow
 from spark_sentiment.evaluate import Confusion
 
 
@@ -67,41 +67,39 @@ def evaluation(matrix: Confusion) -> str:
     )
 
 
-def bias(rows: Sequence[Mapping[str, Any]], most: int = 10) -> str:
-    """Show the bias metrics that stand out: interval clear of 0, largest first, one a facet value.
+def bias(rows: Sequence[ReportRow], most: int = 10) -> str:
+    """Show the bias metrics that stand out: those whose interval is clear of 0, largest first.
 
     Parameters
     ----------
-    rows : sequence of mapping
-        Rows of a bias report: phase, facet, facet_value, label_class, metric, value, low, high.
+    rows : sequence of ReportRow
+        A bias report.
     most : int, default 10
         How many to show.
     """
-    clear = [
-        row
+    # CI compares sizes and DI is a ratio: neither stands beside differences of proportions.
+    ends = [
+        (min(abs(row.low), abs(row.high)), row)
         for row in rows
-        if row["value"] is not None
-        and row["low"] is not None
-        and row["metric"] != "CI"
-        and (row["low"] > 0 or row["high"] < 0)
-        # The ratio DI says nothing at 1, where the differences say nothing at 0.
-        and row["metric"] != "DI"
+        if row.low is not None and row.high is not None and row.metric not in ("CI", "DI")
+        if row.low > 0 or row.high < 0
     ]
+    clear = [row for _, row in sorted(ends, key=lambda end: -end[0])]
     if not clear:
         return "No difference between facets is clear of 0 at 95 %."
-    strongest = sorted(clear, key=lambda row: -min(abs(row["low"]), abs(row["high"])))
     shown = [
         [
-            row["metric"],
-            row["facet"],
-            row["facet_value"],
-            "all" if row["label_class"] is None else row["label_class"],
-            row["value"],
-            f"{row['low']:+.3f} to {row['high']:+.3f}",
+            row.phase,
+            row.metric,
+            row.facet,
+            row.facet_value,
+            "all" if row.label_class is None else row.label_class,
+            row.value,
+            f"{row.low:+.3f} to {row.high:+.3f}",
         ]
-        for row in strongest[:most]
+        for row in clear[:most]
     ]
-    head = ["metric", "facet", "disadvantaged side", "class", "value", "95 % interval"]
+    head = ["phase", "metric", "facet", "group d", "class", "value", "95 % interval"]
     more = len(clear) - len(shown)
     tail = f"\n... and {more:,} more; all are in bias_metrics" if more > 0 else ""
     return table(head, shown) + tail

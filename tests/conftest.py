@@ -1,6 +1,7 @@
 """One Spark session for all tests, with Delta, and small tables they share."""
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,30 @@ def spark() -> Iterator[SparkSession]:
             "spark.default.parallelism": "2",
             "spark.databricks.delta.snapshotPartitions": "1",
             "spark.driver.memory": "3g",
-            "spark.sql.warehouse.dir": "/tmp/spark_sentiment_tests_warehouse",
+            "spark.sql.warehouse.dir": tempfile.mkdtemp(prefix="spark-sentiment-warehouse-"),
+            # Many small queries, each run once: compiling them well costs more than it gives.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         },
     )
     built.sparkContext.setLogLevel("ERROR")
     yield built
     built.stop()
+
+
+@pytest.fixture
+def jobs_run(spark: SparkSession) -> Callable[[Callable[[], object]], int]:
+    """Count the Spark jobs that an action starts, whether or not it raises."""
+
+    def count(action: Callable[[], object]) -> int:
+        group = f"count-{id(action)}"
+        spark.sparkContext.setJobGroup(group, "counted by a test")
+        try:
+            action()
+        finally:
+            spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+        return len(spark.sparkContext.statusTracker().getJobIdsForGroup(group))
+
+    return count
 
 
 @pytest.fixture(scope="session")

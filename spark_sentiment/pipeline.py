@@ -1,0 +1,196 @@
+"""Configuration -> stages, and a schema check over all of them before anything is paid for."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import DataFrame
+from pyspark.sql.types import StructType
+
+from spark_sentiment.balance import Resampled
+from spark_sentiment.bias import BiasReport, Gate
+from spark_sentiment.bias_measures import GROUPS, METRICS
+from spark_sentiment.class_weights import ClassWeights
+from spark_sentiment.classify import classifier
+from spark_sentiment.cleaner import TextCleaner
+from spark_sentiment.config import Bias, Config
+from spark_sentiment.embed import BertEmbeddings
+from spark_sentiment.errors import ConfigError
+from spark_sentiment.labels import RatingLabeler
+from spark_sentiment.params import schema_after
+
+TEXT, LABEL, EMBEDDING, WEIGHT = "text", "label", "embedding", "weight"
+"""Columns that the stages of one Pipeline hand to each other."""
+
+Embed = Callable[[BertEmbeddings, DataFrame], DataFrame]
+"""Adds a stage's embeddings to a table, as its ``transform`` does, but may know some already."""
+
+
+def preparation(conf: Config) -> list[Any]:
+    """Return the stages that give each review its clean text and its label."""
+    steps = {"inputCols": conf.text.columns, "outputCol": TEXT, **conf.text.steps}
+    cleaner = _built("text.steps", TextCleaner, steps)
+    labeler = RatingLabeler(
+        ratingCol="rating",
+        labelCol=LABEL,
+        negativeMax=conf.labels.negative_max,
+        positiveMin=conf.labels.positive_min,
+    )
+    return [cleaner, labeler]
+
+
+def report(conf: Config) -> BiasReport | None:
+    """Return the stage that measures the data's bias; None where no facet is configured."""
+    if not conf.bias.facets:
+        return None
+    given: dict[str, Any] = {
+        "facets": facets(conf.bias),
+        "labelCol": LABEL,
+        "metrics": metrics(conf.bias, "pre"),
+    }
+    if conf.bias.group:
+        given["groupCol"] = conf.bias.group
+    if conf.bias.positive:
+        given["positive"] = conf.bias.positive
+    stage: BiasReport = _built("bias", BiasReport, given)
+    return stage
+
+
+def learning(conf: Config) -> list[Any]:
+    """Return the stages that learn, from text and embedding to prediction.
+
+    Raises
+    ------
+    ConfigError
+        Where a setting is none of the classifier's, or SMOTE is asked for on anything but
+        embeddings, between whose points alone a new one means something.
+    """
+    given = {
+        "features": conf.features,
+        "textCol": TEXT,
+        "titleCol": "title" if "title" in conf.text.columns else None,
+        "embeddingCol": EMBEDDING,
+        "labelCol": LABEL,
+        "ratingCol": "rating",
+        "seed": conf.split.seed,
+        **conf.classifier.params,
+    }
+    stages: list[Any] = []
+    method = conf.balance.method
+    if method == "weights":
+        formula = conf.balance.formula
+        stages.append(ClassWeights(labelCol=LABEL, weightCol=WEIGHT, formula=formula))
+        given["weightCol"] = WEIGHT
+    head = _built("classifier.params", classifier, given)
+    if method in ("none", "weights"):
+        return [*stages, *head]
+    if method == "smote" and conf.features != ["embedding"]:
+        raise ConfigError(
+            f"balance.method: smote works on embeddings alone, features is {conf.features}; "
+            "set features=[embedding], or balance.method to weights, over or under"
+        )
+    resampled = Resampled(
+        estimator=Pipeline(stages=head),
+        labelCol=LABEL,
+        featuresCol=EMBEDDING,
+        method=method,
+        k=conf.balance.k,
+        seed=conf.split.seed,
+    )
+    return [*stages, resampled]
+
+
+def embedding(conf: Config) -> BertEmbeddings | None:
+    """Return the stage that embeds the clean text; None where no embedding is asked for."""
+    if "embedding" not in conf.features:
+        return None
+    wanted = conf.embedding
+    given = {
+        "inputCol": TEXT,
+        "outputCol": EMBEDDING,
+        "modelPath": wanted.model_path,
+        "engine": wanted.engine,
+        "precision": wanted.precision,
+        "maxLength": wanted.max_length,
+        "batchSize": wanted.batch_size,
+    }
+    # keyword_only keeps what is passed, None too: only what is set may be.
+    present = {name: value for name, value in given.items() if value is not None}
+    stage: BertEmbeddings = _built("embedding", BertEmbeddings, present)
+    return stage
+
+
+def training(conf: Config) -> Pipeline:
+    """Return the whole Pipeline that `conf` describes: reviews in, predictions out.
+
+    Examples
+    --------
+    >>> from spark_sentiment import config
+    >>> conf = config.load("conf/local.yaml", ["features=[embedding]"])
+    >>> [type(stage).__name__ for stage in training(conf).getStages()]
+    ['TextCleaner', 'RatingLabeler', 'BiasReport', 'BertEmbeddings', 'Stacked']
+    """
+    optional = (report(conf), embedding(conf))
+    middle = [stage for stage in optional if stage is not None]
+    return Pipeline(stages=[*preparation(conf), *middle, *learning(conf)])
+
+
+def check(pipeline: Pipeline, schema: StructType) -> StructType:
+    """Return what the stages make of `schema`; raise SchemaError at the first that cannot.
+
+    Python's ``Pipeline.fit`` checks nothing before it works; this does, without a Spark job.
+    """
+    return schema_after(pipeline, schema)
+
+
+def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -> DataFrame:
+    """Put `df` through a fitted pipeline; `embed` does what a `BertEmbeddings` stage would."""
+    for stage in model.stages:
+        if embed is not None and isinstance(stage, BertEmbeddings):
+            df = embed(stage, df)
+        else:
+            df = stage.transform(df)
+    return df
+
+
+def facets(bias: Bias) -> list[dict[str, Any]]:
+    """Return the configured facets as `BiasReport` takes them."""
+    return [spec.model_dump(exclude_none=True) for spec in bias.facets]
+
+
+def gates(bias: Bias) -> list[Gate]:
+    """Return the configured bounds.
+
+    Raises
+    ------
+    ConfigError
+        Where one names an unknown metric, or its bounds are the wrong way round.
+    """
+    return [_built("bias.gates", Gate, spec.model_dump()) for spec in bias.gates]
+
+
+def metrics(bias: Bias, phase: str) -> list[str]:
+    """Return the configured metrics that are measured before ('pre') or after ('post') training.
+
+    Raises
+    ------
+    ConfigError
+        Where a name is none of a metric or a group of them.
+    """
+    after = {"post", "FT", *GROUPS["post"]}
+    names = bias.metrics or [*GROUPS]
+    unknown = [name for name in names if name not in METRICS and name not in GROUPS]
+    if unknown:
+        raise ConfigError(
+            f"bias.metrics: '{unknown[0]}' is no metric; the groups are {', '.join(GROUPS)}, "
+            f"the metrics {', '.join(METRICS)}"
+        )
+    return [name for name in names if (name in after) == (phase == "post")]
+
+
+def _built(key: str, make: Callable[..., Any], given: Mapping[str, Any]) -> Any:
+    """Call `make`; what it refuses is a fault of the configuration at `key`."""
+    try:
+        return make(**given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{key}: {error}") from error

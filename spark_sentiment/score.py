@@ -1,0 +1,111 @@
+"""The scoring job: a saved model puts a class and probabilities to new reviews."""
+
+from dataclasses import dataclass
+
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_sentiment import pipeline, summary, workspace
+from spark_sentiment.config import Config
+from spark_sentiment.job import Steps, show
+from spark_sentiment.labels import SENTIMENTS
+from spark_sentiment.reviews import ReadCounts
+from spark_sentiment.runs import Run
+from spark_sentiment.table_errors import table_errors
+from spark_sentiment.tables import digest
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a scoring run did; its ``str`` is the summary that the job prints.
+
+    Attributes
+    ----------
+    run_id, model_path : str
+        The run, as in the tables, and the model that scored.
+    intake : ReadCounts
+        Rows read and rejected.
+    classes : tuple of int
+        Rows by predicted class.
+    """
+
+    run_id: str
+    model_path: str
+    intake: ReadCounts
+    classes: tuple[int, ...]
+
+    def __str__(self) -> str:
+        parts = [
+            f"Run {self.run_id}",
+            summary.intake(self.intake.read, self.intake.reasons),
+            "Predicted\n" + summary.balance(SENTIMENTS, self.classes),
+            f"Model: {self.model_path}",
+        ]
+        return "\n\n".join(parts)
+
+
+def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
+    """Score reviews with a saved model, into the table of predictions."""
+    show(str(score(conf, spark, steps)))
+
+
+def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scored:
+    """Score the reviews that `conf` names, and return what was found.
+
+    Parameters
+    ----------
+    conf : Config
+        ``reviews`` says what to score (a rating is not needed), ``score.model`` with which model;
+        by default the newest that was trained into the same tables.
+    spark : SparkSession
+        With Delta.
+    steps : Steps, optional
+        Says what is being done; silent by default.
+
+    Returns
+    -------
+    Scored
+
+    Raises
+    ------
+    SentimentError
+        Where configuration, input, model or output will not do.
+    """
+    steps = steps or Steps(quiet=True)
+    tables = workspace.tables(spark, conf)
+    tables.check_writable()
+    path = conf.score.model or workspace.newest_model(tables)
+    with steps("loading the model"):
+        model = _loaded(path)
+    found = workspace.reviews(spark, conf, require_rating=False).persist()
+    with steps("reading reviews") as step:
+        intake = found.check(conf.reviews.max_rejected_share)
+        inputs = f"{path} {digest(found.rows)}"
+        step.rows = intake.read
+    name = workspace.run_id(conf, "score")
+    with Run(tables, name, workspace.settings(conf), inputs=inputs) as run:
+        run.set_model(path, None)
+        workspace.keep_reviews(run, found, steps)
+        embed = workspace.kept_embeddings(run, steps)
+        scored = pipeline.transform(model, found.reviews, embed).persist()
+        with steps("scoring") as step:
+            classes = _predicted(scored)
+            step.rows = sum(classes)
+        with steps("writing predictions"):
+            rows = workspace.predictions(scored, path)
+            run.append("predictions", rows, fingerprint=run.fingerprint)
+        scored.unpersist()
+    found.unpersist()
+    return Scored(name, path, intake, classes)
+
+
+def _loaded(path: str) -> PipelineModel:
+    with table_errors(path, "load the model", rows=False):
+        return PipelineModel.load(path)
+
+
+def _predicted(scored: DataFrame) -> tuple[int, ...]:
+    counts = [F.count(F.when(F.col("prediction") == i, True)) for i in range(len(SENTIMENTS))]
+    row = scored.agg(*counts).head()
+    return tuple(row or ())

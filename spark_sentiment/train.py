@@ -1,0 +1,226 @@
+"""The main job: clean, label, measure bias, balance, embed, train, evaluate, into Delta."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_sentiment import pipeline, summary, workspace
+from spark_sentiment.bias import BrokenGate, ReportRow, bias_metrics, broken_gates
+from spark_sentiment.bias_measures import REPORT_SCHEMA
+from spark_sentiment.config import Config
+from spark_sentiment.errors import DataError, GateError
+from spark_sentiment.evaluate import Confusion, confusion
+from spark_sentiment.job import Steps, show
+from spark_sentiment.labels import SENTIMENTS
+from spark_sentiment.pipeline import LABEL, TEXT
+from spark_sentiment.reviews import REVIEWS, ReadCounts
+from spark_sentiment.runs import Run, code_digest
+from spark_sentiment.split import split_by_text
+from spark_sentiment.tables import digest
+from spark_sentiment.vector_store import text_hash
+
+_FIGURES = "split string, metric string, label_class string, value double"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A fitted model, and how it did.
+
+    Attributes
+    ----------
+    model : PipelineModel
+        Reviews in, predictions out.
+    classes : tuple of int
+        Reviews of each class, held-out ones included.
+    confusion : Confusion
+        Of the held-out reviews.
+    bias : list of ReportRow
+        Every bias metric: of the training part before, of the held-out part after training.
+    """
+
+    model: PipelineModel
+    classes: tuple[int, ...]
+    confusion: Confusion
+    bias: list[ReportRow]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run did; its ``str`` is the summary that the job prints.
+
+    Attributes
+    ----------
+    run_id, model_path : str
+        The run, as in the tables, and where its model is saved.
+    intake : ReadCounts
+        Rows read and rejected.
+    learned : Learned
+        The model and its figures.
+    broken : list of BrokenGate
+        Bounds on bias that were broken.
+    """
+
+    run_id: str
+    model_path: str
+    intake: ReadCounts
+    learned: Learned
+    broken: list[BrokenGate]
+
+    def __str__(self) -> str:
+        parts = [
+            f"Run {self.run_id}",
+            summary.intake(self.intake.read, self.intake.reasons),
+            summary.balance(SENTIMENTS, self.learned.classes),
+            summary.evaluation(self.learned.confusion),
+            summary.bias(self.learned.bias),
+            f"Model: {self.model_path}",
+        ]
+        return "\n\n".join(parts)
+
+
+def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
+    """Clean, label, measure bias, balance, embed, train and evaluate; write tables and a model."""
+    trained = train(conf, spark, steps)
+    show(str(trained))
+    if trained.broken:
+        raise GateError("\n  ".join(["", *(broken.describe() for broken in trained.broken)]))
+
+
+def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trained:
+    """Run the main job, and return what it found.
+
+    Parameters
+    ----------
+    conf : Config
+        What to do; see conf/base.yaml.
+    spark : SparkSession
+        With Delta.
+    steps : Steps, optional
+        Says what is being done; silent by default.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    SentimentError
+        Where configuration, input or output will not do; the tables then hold what was written
+        before, and the run's row in ``runs`` says that it failed.
+    """
+    steps = steps or Steps(quiet=True)
+    gates = pipeline.gates(conf.bias)
+    pipeline.check(pipeline.training(conf), REVIEWS)
+    tables = workspace.tables(spark, conf)
+    tables.check_writable()
+    found = workspace.reviews(spark, conf).persist()
+    with steps("reading reviews") as step:
+        intake = found.check(conf.reviews.max_rejected_share)
+        inputs = digest(found.rows)
+        step.rows = intake.read
+    name = workspace.run_id(conf, "train")
+    path = workspace.model_folder(conf, name)
+    with Run(tables, name, workspace.settings(conf), inputs=inputs) as run:
+        workspace.keep_reviews(run, found, steps)
+        learned = _learn(conf, found.reviews, run, steps)
+        with steps("saving the model"):
+            learned.model.write().overwrite().save(path)
+            made_of = f"{run.fingerprint} {code_digest()}"
+            run.set_model(path, hashlib.sha256(made_of.encode()).hexdigest())
+        with steps("writing results"):
+            rows: list[Any] = [("test", *figure) for figure in learned.confusion.metrics()]
+            figures = spark.createDataFrame(rows, _FIGURES).coalesce(1)
+            bias = spark.createDataFrame(learned.bias, REPORT_SCHEMA).coalesce(1)
+            run.append("evaluations", figures, fingerprint=run.fingerprint)
+            run.append("bias_metrics", bias, fingerprint=run.fingerprint)
+    found.unpersist()
+    return Trained(name, path, intake, learned, broken_gates(learned.bias, gates))
+
+
+def _learn(conf: Config, reviews: DataFrame, run: Run, steps: Steps) -> Learned:
+    """Prepare, measure, embed, fit and evaluate; append features and predictions."""
+    stages: list[Any] = pipeline.preparation(conf)
+    report, embedding = pipeline.report(conf), pipeline.embedding(conf)
+    with steps("cleaning and labelling") as step:
+        ready = PipelineModel(stages).transform(reviews).persist()
+        classes = _classes(ready)
+        step.rows = sum(classes)
+    with steps("writing features"):
+        run.append("features", _features(ready, conf), fingerprint=run.fingerprint)
+    bias: list[ReportRow] = []
+    if report is not None:
+        with steps("measuring bias before training"):
+            measured = report.fit(_parts(ready, conf)[0])
+            bias += measured.rows
+            stages.append(measured)
+    if embedding is not None:
+        ready = workspace.kept_embeddings(run, steps)(embedding, ready).persist()
+        stages.append(embedding)
+    train_part, test_part = _parts(ready, conf)
+    with steps("training"):
+        learner = Pipeline(stages=pipeline.learning(conf)).fit(train_part)
+        stages.append(learner)
+    with steps("evaluating") as step:
+        predicted = learner.transform(test_part).persist()
+        matrix = confusion(predicted, SENTIMENTS, LABEL)
+        step.rows = matrix.rows
+        if report is not None:
+            bias += _bias_after(conf, predicted)
+    with steps("writing predictions"):
+        run.append(
+            "predictions",
+            workspace.predictions(predicted, workspace.model_folder(conf, run.run_id)),
+            fingerprint=run.fingerprint,
+        )
+    return Learned(PipelineModel(stages), classes, matrix, bias)
+
+
+def _classes(ready: DataFrame) -> tuple[int, ...]:
+    """Count the reviews of each class; refuse a table with one class only."""
+    counts = [F.count(F.when(F.col(LABEL) == i, True)) for i in range(len(SENTIMENTS))]
+    row = ready.agg(*counts).head()
+    found = tuple(row or ())
+    if sum(n > 0 for n in found) < 2:
+        there = ", ".join(f"{name} {n:,}" for name, n in zip(SENTIMENTS, found, strict=True))
+        raise DataError(
+            f"reviews: column '{LABEL}' has one class only ({there}); a classifier needs two: "
+            "check the ratings, or labels.negative_max and labels.positive_min"
+        )
+    return found
+
+
+def _parts(ready: DataFrame, conf: Config) -> tuple[DataFrame, DataFrame]:
+    """Return the part to train on and the part held out."""
+    fractions = (1 - conf.split.test, conf.split.test)
+    train_part, test_part = split_by_text(ready, TEXT, conf.split.seed, fractions)
+    return train_part, test_part
+
+
+def _features(ready: DataFrame, conf: Config) -> DataFrame:
+    """Return the rows of table ``features``."""
+    hashed = ready.select("review_id", TEXT, LABEL, text_hash(F.col(TEXT)).alias("text_hash"))
+    train_part, test_part = _parts(hashed, conf)
+    named = train_part.withColumn("split", F.lit("train"))
+    return named.unionByName(test_part.withColumn("split", F.lit("test")))
+
+
+def _bias_after(conf: Config, predicted: DataFrame) -> list[ReportRow]:
+    """Measure the bias of the predictions."""
+    names = pipeline.metrics(conf.bias, "post")
+    if not names:
+        return []
+    rows = bias_metrics(
+        predicted,
+        LABEL,
+        pipeline.facets(conf.bias),
+        "prediction",
+        positive=conf.bias.positive,
+        group=conf.bias.group,
+        metrics=names,
+        features=pipeline.EMBEDDING if "FT" in names else None,
+    )
+    return [ReportRow(*row) for row in rows.collect()]

@@ -1,0 +1,198 @@
+"""The three jobs, end to end, on generated reviews and a tiny checkpoint."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from checkpoints import shared_tiny_checkpoint
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_sentiment import job, measure, score, train
+from spark_sentiment.tables import Tables
+
+LOCAL = str(Path(__file__).parents[1] / "conf" / "local.yaml")
+ROWS = 240
+
+
+def arguments(base: Path, *settings: str) -> list[str]:
+    wanted = [
+        f"output.base={base}",
+        f"reviews.generated.rows={ROWS}",
+        f"embedding.model_path={shared_tiny_checkpoint()}",
+        "bias.facets=[{column: age, threshold: 45}, {column: division}]",
+        "classifier.params={maxIter: 3, numFolds: 2}",
+        *settings,
+    ]
+    return [LOCAL, *(word for setting in wanted for word in ("--set", setting))]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Path:
+    """A folder of tables in which one training run has finished."""
+    folder = tmp_path_factory.mktemp("jobs") / "out"
+    assert job.run("train", train.main, arguments(folder, "run.id=first")) == job.OK
+    return folder
+
+
+@pytest.fixture
+def tables(spark: SparkSession, base: Path) -> Tables:
+    return Tables(spark, str(base))
+
+
+def of_run(tables: Tables, name: str, run: str) -> DataFrame:
+    return tables.read(name).where(F.col("run_id") == run)
+
+
+def test_every_row_read_is_a_review_or_rejected(tables: Tables) -> None:
+    assert tables.read("reviews").count() + tables.read("reviews_rejected").count() == ROWS
+
+
+def test_held_out_reviews_alone_are_predicted(tables: Tables) -> None:
+    held_out = of_run(tables, "features", "first").where("split = 'test'").select("review_id")
+    predicted = of_run(tables, "predictions", "first").select("review_id")
+    assert predicted.count() > 0
+    assert sorted(held_out.collect()) == sorted(predicted.collect())
+
+
+def test_no_text_is_in_both_parts(tables: Tables) -> None:
+    splits = of_run(tables, "features", "first").groupBy("text_hash")
+    assert splits.agg(F.countDistinct("split").alias("n")).where("n > 1").count() == 0
+
+
+def test_accuracy_follows_from_the_predictions(tables: Tables) -> None:
+    predicted = of_run(tables, "predictions", "first")
+    right = predicted.where("prediction = label").count() / predicted.count()
+    written = of_run(tables, "evaluations", "first").where("metric = 'accuracy'").head()
+    assert written is not None
+    assert written["value"] == pytest.approx(right)
+
+
+def test_bias_is_measured_before_and_after_training(tables: Tables) -> None:
+    metrics = of_run(tables, "bias_metrics", "first")
+    phases = {(row.phase, row.metric) for row in metrics.select("phase", "metric").collect()}
+    assert {("pre", "CI"), ("pre", "DPL"), ("post", "DPPL")} <= phases
+
+
+def test_a_run_names_versions_that_give_back_what_it_saw(tables: Tables) -> None:
+    row = tables.read("runs").where("run_id = 'first' and status = 'finished'").head()
+    assert row is not None
+    assert json.loads(row.config)["run"]["id"] == "first"
+    assert len(row.code_digest) == 64
+    written = {entry.table: entry.version for entry in row.writes}
+    assert {"reviews", "features", "embeddings", "predictions", "evaluations"} <= set(written)
+    then = tables.read("predictions", written["predictions"]).where("run_id = 'first'")
+    assert then.count() == of_run(tables, "predictions", "first").count()
+
+
+def test_a_rerun_of_a_run_appends_nothing(tables: Tables, base: Path) -> None:
+    names = ["reviews", "features", "embeddings", "predictions", "evaluations", "bias_metrics"]
+    before = {name: tables.version(name) for name in names}
+    assert job.run("train", train.main, arguments(base, "run.id=first")) == job.OK
+    assert {name: tables.version(name) for name in names} == before
+
+
+def test_a_run_id_with_another_input_is_refused(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = arguments(base, "run.id=first", "reviews.generated.seed=8")
+    assert job.run("train", train.main, changed) == job.REFUSED
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("train: RunConflictError: run 'first' was started before")
+
+
+def test_the_saved_model_scores_new_reviews(
+    base: Path, tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = arguments(base, "run.id=scored", "reviews.generated.seed=9")
+    assert job.run("score", score.main, new) == job.OK
+    assert "Predicted" in capsys.readouterr().out
+    predicted = of_run(tables, "predictions", "scored")
+    assert predicted.count() == ROWS - of_run(tables, "reviews_rejected", "scored").count()
+    assert {row.model for row in predicted.select("model").distinct().collect()} == {
+        f"{base}/models/first"
+    }
+
+
+def test_the_saved_model_works_without_the_jobs(base: Path, spark: SparkSession) -> None:
+    model = PipelineModel.load(f"{base}/models/first")
+    new = spark.createDataFrame(
+        [("r1", "Lovely", "so soft and it fits", None, 30, "General")],
+        "review_id string, title string, review_text string, rating int, age int, division string",
+    )
+    row = model.transform(new).head()
+    assert row is not None
+    assert sum(row.probability) == pytest.approx(1.0)
+
+
+def test_bias_of_the_newest_predictions(
+    base: Path, tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert job.run("bias", measure.main, arguments(base, "run.id=audit")) == job.OK
+    assert "metrics of predictions of run" in capsys.readouterr().out
+    phases = of_run(tables, "bias_metrics", "audit").select("phase").distinct().collect()
+    assert {row.phase for row in phases} == {"pre", "post"}
+
+
+def test_bias_of_any_table(base: Path, tables: Tables, spark: SparkSession, tmp_path: Path) -> None:
+    rows = [(1.0, "a")] * 6 + [(0.0, "a")] * 2 + [(1.0, "b")] * 1 + [(0.0, "b")] * 3
+    spark.createDataFrame(rows, "hired double, team string").write.parquet(str(tmp_path / "t"))
+    wanted = [
+        f"table.path={tmp_path / 't'}",
+        "table.format=parquet",
+        "table.label=hired",
+        "bias.facets=[{column: team, values: [b]}]",
+        "bias.group=null",
+        "bias.positive=[1.0]",
+        "run.id=any",
+    ]
+    assert job.run("bias", measure.main, arguments(base, *wanted)) == job.OK
+    row = of_run(tables, "bias_metrics", "any").where("metric = 'DPL'").head()
+    assert row is not None
+    assert row.value == pytest.approx(6 / 8 - 1 / 4)  # q_a - q_d by hand
+
+
+def test_a_broken_gate_has_its_own_exit_code_after_the_tables_are_written(
+    base: Path, tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = "bias.gates=[{metric: CI, facet: age, high: -0.99}]"
+    code = job.run("bias", measure.main, arguments(base, "run.id=gated", gate))
+    assert code == job.GATE_BROKEN
+    assert "CI of age in (-inf, -0.99]: found" in capsys.readouterr().err
+    assert of_run(tables, "bias_metrics", "gated").count() > 0
+    assert tables.read("runs").where("run_id = 'gated' and status = 'finished'").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["reviews.path=/nowhere/reviews.csv"], r"/nowhere/reviews.csv"),
+        (["features=[tfidf]", "balance.method=smote"], "balance.method: smote works on embeddings"),
+        (["classifier.params={depth: 3}"], "classifier.params: .*depth"),
+        (["bias.metrics=[DPX]"], "bias.metrics: 'DPX' is no metric"),
+        (["bias.facets=[{column: agee}]"], "column 'agee' is missing; the columns are"),
+        (["embedding.model_path=/nowhere/model"], "/nowhere/model"),
+        (["labels.negative_max=5", "labels.positive_min=6"], "one class only"),
+        (["embedding.precision=f64"], "embedding: .*precision"),
+    ],
+)
+def test_what_cannot_work_is_said_in_words(
+    settings: Sequence[str], says: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = job.run("train", train.main, arguments(tmp_path / "out", *settings))
+    said = capfd.readouterr().err
+    assert code == job.REFUSED
+    assert re.search(says, said.splitlines()[-1])
+    assert "Traceback" not in said
+
+
+def test_an_output_that_cannot_be_written_is_found_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code = job.run("train", train.main, arguments(tmp_path / "file" / "out"))
+    assert code == job.REFUSED
+    assert "reading reviews" not in capsys.readouterr().err
