@@ -266,7 +266,7 @@ def declared(name: str) -> TableSpec:
 
     Examples
     --------
-    >>> declared("reviews").schema["rating"].nullable
+    >>> declared("reviews").schema["review_id"].nullable
     False
     """
     if name not in TABLES:
