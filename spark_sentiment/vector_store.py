@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 CHUNK = 250_000
 """Texts embedded between two commits: what a killed job loses at most."""
 
-_TASK_TEXTS = 5_000  # at most; a task that fails starts again from its first text
+# At most: a task that fails starts again from its first text, and progress moves as tasks end.
+_TASK_TEXTS = 1_000
 _HASH = "text_hash"
 
 
