@@ -52,7 +52,9 @@ def _unchanged(text: Column, token: str = "") -> Column:
 _IN_PLAIN_TEXT: dict[str, Callable[..., Column]] = {
     **dict.fromkeys(_FIRST, _unchanged),
     **dict.fromkeys(("urls", "emails", "userHandles", "phoneNumbers", "emoji"), _unchanged),
-    "normalizeWhitespace": functions.normalize_spaces,
+    "expandContractions": functions.expand_straight_contractions,
+    "limitRepeats": functions.limit_ascii_repeats,
+    "normalizeWhitespace": functions.normalize_plain_whitespace,
 }
 
 
@@ -273,8 +275,12 @@ class TextCleaner(
         for kind, replace in _REPLACERS.items():
             token = "" if on[kind] == "drop" else {**TOKENS, **on["tokens"]}[kind]
             text = others.get(kind, replace)(text, token) if on[kind] != "off" else text
-        text = functions.expand_contractions(text) if on["expandContractions"] else text
-        text = functions.limit_repeats(text, on["limitRepeats"]) if on["limitRepeats"] else text
+        if on["expandContractions"]:
+            expand = others.get("expandContractions", functions.expand_contractions)
+            text = expand(text)
+        if on["limitRepeats"]:
+            limit = others.get("limitRepeats", functions.limit_repeats)
+            text = limit(text, on["limitRepeats"])
         for name, function in _LAST.items():
             text = others.get(name, function)(text) if on[name] else text
         return text
