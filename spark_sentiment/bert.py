@@ -35,7 +35,7 @@ class Converted:
         Holds the two files.
     fingerprint : str
         32 hexadecimal digits that stand for the weights, the tokenizer, the pooling, the
-        normalisation and the version of this conversion.
+        normalisation, the layers kept and the version of this conversion.
     width : int
         Numbers in a vector.
     max_length : int
@@ -72,6 +72,7 @@ def convert(
     *,
     pooling: str = "auto",
     normalize: bool | None = None,
+    num_layers: int | None = None,
     checksum: str | None = None,
     spark: SparkSession | None = None,
 ) -> Converted:
@@ -87,6 +88,9 @@ def convert(
         'auto' as the checkpoint says.
     normalize : bool, optional
         Whether to bring vectors to length 1; by default as the checkpoint says.
+    num_layers : int, optional
+        Layers to keep, from the first; all by default. Pooling and normalisation then work on what
+        the last of these gives.
     checksum : str, optional
         SHA-256 that ``model.safetensors`` must have.
     spark : SparkSession, optional
@@ -121,10 +125,15 @@ def convert(
             f"set pooling to one of {', '.join(POOLINGS)}",
         )
     unit = source.normalize if normalize is None else normalize
-    return _converted(source, chosen, unit)
+    there = int(source.config["num_hidden_layers"])
+    if num_layers is not None and not 1 <= num_layers <= there:
+        raise source.failure(
+            "config.json", f"says {there} layers", f"set numLayers to 1..{there}, not {num_layers}"
+        )
+    return _converted(source, chosen, unit, None if num_layers == there else num_layers)
 
 
-def _fingerprint(source: Checkpoint, pooling: str, normalize: bool) -> str:
+def _fingerprint(source: Checkpoint, pooling: str, normalize: bool, layers: int | None) -> str:
     parts = [
         VERSION,
         source.sha256,
@@ -134,13 +143,14 @@ def _fingerprint(source: Checkpoint, pooling: str, normalize: bool) -> str:
         normalize,
         source.lower,
         source.max_length,
+        *([] if layers is None else [layers]),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _converted(source: Checkpoint, pooling: str, normalize: bool) -> Converted:
+def _converted(source: Checkpoint, pooling: str, normalize: bool, layers: int | None) -> Converted:
     """Look the conversion up in the cache, or make it."""
-    fingerprint = _fingerprint(source, pooling, normalize)
+    fingerprint = _fingerprint(source, pooling, normalize, layers)
     final = cache_folder() / fingerprint
     settings = final / "settings.json"
     if settings.is_file():
@@ -160,7 +170,7 @@ def _converted(source: Checkpoint, pooling: str, normalize: bool) -> Converted:
             pad_id=int(source.config.get("pad_token_id") or 0),
             normalize=normalize,
         )
-        model = build(source, pooling, normalize)
+        model = build(source, pooling, normalize, layers)
         (draft / result.model.name).write_bytes(model.SerializeToString())
         tokenizer.save(str(draft / result.tokenizer.name))
         known = {key: value for key, value in asdict(result).items() if key != "folder"}

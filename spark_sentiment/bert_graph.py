@@ -96,7 +96,7 @@ class _Graph:
 class _Encoder:
     """Builds one checkpoint's graph."""
 
-    def __init__(self, source: Checkpoint) -> None:
+    def __init__(self, source: Checkpoint, layers: int | None = None) -> None:
         self.source = source
         self.weights = Weights(source)
         self.graph = _Graph()
@@ -104,7 +104,7 @@ class _Encoder:
         self.width = int(config["hidden_size"])
         self.heads = int(config["num_attention_heads"])
         self.inner = int(config["intermediate_size"])
-        self.layers = int(config["num_hidden_layers"])
+        self.layers = int(config["num_hidden_layers"]) if layers is None else layers
         self.epsilon = float(config.get("layer_norm_eps", 1e-12))
         self.names = {"distilbert": _DISTILBERT, "mpnet": _MPNET}.get(source.family, _BERT)
 
@@ -268,7 +268,9 @@ class _Encoder:
         )
 
 
-def build(source: Checkpoint, pooling: str, normalize: bool) -> onnx.ModelProto:
+def build(
+    source: Checkpoint, pooling: str, normalize: bool, layers: int | None = None
+) -> onnx.ModelProto:
     """Return the ONNX model of a checkpoint.
 
     Parameters
@@ -279,6 +281,8 @@ def build(source: Checkpoint, pooling: str, normalize: bool) -> onnx.ModelProto:
         How token vectors become one.
     normalize : bool
         Whether vectors get length 1.
+    layers : int, optional
+        How many layers, from the first, are in the model; all by default.
 
     Returns
     -------
@@ -290,7 +294,7 @@ def build(source: Checkpoint, pooling: str, normalize: bool) -> onnx.ModelProto:
     CheckpointError
         Where a tensor is missing or of another shape than ``config.json`` says.
     """
-    return _Encoder(source).built(pooling, normalize)
+    return _Encoder(source, layers).built(pooling, normalize)
 
 
 def relative_buckets(length: int, buckets: int = 32, reach: int = 128) -> NDArray[np.int64]:

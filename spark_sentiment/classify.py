@@ -58,7 +58,7 @@ def classifier(
     ratingCol: str | None = None,
     numFolds: int = 3,
     regParam: float = 3e-5,
-    embeddingRegParam: float = 1e-4,
+    embeddingRegParam: float = 5e-3,
     maxIter: int = 25,
     seed: int = 0,
     parallelism: int = 2,

@@ -107,6 +107,7 @@ class Embedding(_Section):
     model_path: Name | None
     engine: Literal["openvino", "onnxruntime"]
     precision: Name
+    layers: Annotated[int, Field(ge=1)] | None
     max_length: Annotated[int, Field(ge=8)] | None
     batch_size: Annotated[int, Field(ge=1)]
 

@@ -36,6 +36,7 @@ def embed_texts(
     precision: str = "auto",
     pooling: str = "auto",
     normalize: bool | None = None,
+    num_layers: int | None = None,
     max_length: int | None = None,
     batch_size: int = 32,
     checksum: str | None = None,
@@ -48,7 +49,7 @@ def embed_texts(
         What to embed; an empty or blank text gets the vector that the model gives to no words.
     path : str, optional
         Checkpoint folder or address; the installed all-MiniLM-L6-v2 by default.
-    engine, precision, pooling, normalize, max_length, batch_size, checksum
+    engine, precision, pooling, normalize, num_layers, max_length, batch_size, checksum
         As the Params of `BertEmbeddings`.
 
     Returns
@@ -71,7 +72,9 @@ def embed_texts(
     >>> bool(vectors[0] @ vectors[1] > vectors[0] @ vectors[2])
     True
     """
-    converted = convert(path, pooling=pooling, normalize=normalize, checksum=checksum)
+    converted = convert(
+        path, pooling=pooling, normalize=normalize, num_layers=num_layers, checksum=checksum
+    )
     plan = Plan(
         converted=converted,
         engine=one_of(*ENGINES)(engine),
@@ -182,6 +185,10 @@ class BertEmbeddings(
         has none).
     normalize : bool, optional
         Whether vectors get length 1; by default as the checkpoint's ``modules.json`` says.
+    numLayers : int, optional
+        Layers of the encoder to run, from the first; by default all. The last ones are shaped by
+        what the checkpoint was trained for, and a task of another kind may be told better, and
+        sooner, from the middle: in all-MiniLM-L6-v2, sentiment is (README, "Figures").
     maxLength : int, optional
         Tokens, special ones included, after which a text is cut, 3 or more; by default the
         checkpoint's ``max_seq_length``, or 256.
@@ -238,6 +245,9 @@ class BertEmbeddings(
     normalize: Param[bool] = Param(
         Params._dummy(), "normalize", "length 1; unset: as the checkpoint says", boolean
     )
+    numLayers: Param[int] = Param(
+        Params._dummy(), "numLayers", "layers to run, from the first; unset: all", integer(1)
+    )
     maxLength: Param[int] = Param(
         Params._dummy(), "maxLength", "tokens kept; unset: as the checkpoint says", integer(3)
     )
@@ -258,6 +268,7 @@ class BertEmbeddings(
         precision: str = "auto",
         pooling: str = "auto",
         normalize: bool | None = None,
+        numLayers: int | None = None,
         maxLength: int | None = None,
         batchSize: int = 32,
         checksum: str | None = None,
@@ -278,6 +289,7 @@ class BertEmbeddings(
         precision: str = "auto",
         pooling: str = "auto",
         normalize: bool | None = None,
+        numLayers: int | None = None,
         maxLength: int | None = None,
         batchSize: int = 32,
         checksum: str | None = None,
@@ -302,6 +314,7 @@ class BertEmbeddings(
             self._asked(self.modelPath),
             pooling=self.getOrDefault(self.pooling),
             normalize=self._asked(self.normalize),
+            num_layers=self._asked(self.numLayers),
             checksum=self._asked(self.checksum),
             spark=spark,
         )
@@ -309,8 +322,8 @@ class BertEmbeddings(
     def fingerprint(self, spark: SparkSession | None = None) -> str:
         """Return a name for what decides the vectors: a key under which they can be kept.
 
-        Equal for equal weights, tokenizer, pooling, normalisation, length and precision asked
-        for, wherever the checkpoint lies. 'auto' precision counts as itself: a table that is
+        Equal for equal weights, tokenizer, pooling, normalisation, layers, length and precision
+        asked for, wherever the checkpoint lies. 'auto' precision counts as itself: a table that is
         filled on processors with and without bf16 holds vectors that agree to two or three digits.
 
         Examples

@@ -22,6 +22,9 @@ from spark_sentiment.params import schema_after
 TEXT, LABEL, EMBEDDING, WEIGHT = "text", "label", "embedding", "weight"
 """Columns that the stages of one Pipeline hand to each other."""
 
+SENTIMENT_LAYERS = 4
+"""Layers of the packaged MiniLM after which a linear model tells sentiment best, of six."""
+
 Embed = Callable[[BertEmbeddings, DataFrame], DataFrame]
 """Adds a stage's embeddings to a table, as its ``transform`` does, but may know some already."""
 
@@ -111,6 +114,7 @@ def embedding(conf: Config) -> BertEmbeddings | None:
         "modelPath": wanted.model_path,
         "engine": wanted.engine,
         "precision": wanted.precision,
+        "numLayers": wanted.layers or (None if wanted.model_path else SENTIMENT_LAYERS),
         "maxLength": wanted.max_length,
         "batchSize": wanted.batch_size,
     }

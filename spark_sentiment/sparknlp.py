@@ -68,6 +68,7 @@ def spark_nlp_chain(
     *,
     pooling: str = "auto",
     normalize: bool | None = None,
+    numLayers: int | None = None,
     maxLength: int | None = None,
     batchSize: int = 8,
     checksum: str | None = None,
@@ -81,7 +82,7 @@ def spark_nlp_chain(
     outputCol : str
         Column to add, a dense vector; null where the text is null, and the vector of no words where
         it is empty or blank.
-    modelPath, pooling, normalize, maxLength, checksum
+    modelPath, pooling, normalize, numLayers, maxLength, checksum
         As the Params of `BertEmbeddings`.
     batchSize : int, default 8
         Texts that Spark NLP gives the model at once.
@@ -112,7 +113,12 @@ def spark_nlp_chain(
         raise SetupError("Spark NLP: no Spark session is active; start one with spark_nlp_conf()")
     base, annotator = _annotators(spark)
     converted = convert(
-        modelPath, pooling=pooling, normalize=normalize, checksum=checksum, spark=spark
+        modelPath,
+        pooling=pooling,
+        normalize=normalize,
+        num_layers=numLayers,
+        checksum=checksum,
+        spark=spark,
     )
     document, sentence, finished = (
         f"{outputCol}_{part}" for part in ("document", "sentence", "finished")

@@ -149,9 +149,18 @@ class TestFile:
             convert(path).fingerprint,
             convert(path, pooling="cls").fingerprint,
             convert(path, normalize=False).fingerprint,
+            convert(path, num_layers=1).fingerprint,
             convert(str(copied)).fingerprint,
         }
-        assert len(prints) == 4
+        assert len(prints) == 5
+        assert convert(path, num_layers=2) == convert(path)
+
+    @pytest.mark.parametrize("layers", [0, 3])
+    def test_more_layers_than_there_are_or_none_is_refused(
+        self, layers: int, tmp_path: Path
+    ) -> None:
+        with pytest.raises(CheckpointError, match=r"2 layers; set numLayers to 1\.\.2, not"):
+            convert(tiny_checkpoint(tmp_path / "m"), num_layers=layers)
 
     def test_two_processes_at_once_both_end_right(self, tmp_path: Path) -> None:
         path = tiny_checkpoint(tmp_path / "m", "distilbert", pooling="max")

@@ -1,7 +1,9 @@
 """BertEmbeddings in Spark: the same vectors as outside, rows and columns kept, and good manners."""
 
+import json
 import math
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +99,22 @@ def test_order_and_company_do_not_matter(model: str) -> None:
     np.testing.assert_array_equal(
         together, embed_texts(texts, model, precision="f32", batch_size=7)
     )
+
+
+def test_first_layers_alone_are_the_model_that_has_no_others(
+    model: str, rows: DataFrame, tmp_path: Path
+) -> None:
+    """A checkpoint of which config.json names one layer is a model of one layer, to any library."""
+    short = Path(shutil.copytree(model, tmp_path / "short"))
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    expected = embed_texts(HARD[4:8], str(short), precision="f32")
+    found = embed_texts(HARD[4:8], model, num_layers=1, precision="f32")
+    np.testing.assert_array_equal(found, expected)
+    assert not np.allclose(found, embed_texts(HARD[4:8], model, precision="f32"), atol=1e-2)
+    there = stage(model, numLayers=1, precision="f32").transform(rows.where("place = 4")).head()
+    assert there is not None
+    np.testing.assert_allclose(there.embedding.toArray(), expected[0], atol=1e-5)
 
 
 def test_no_texts_give_no_vectors(model: str) -> None:

@@ -26,23 +26,25 @@ from spark_sentiment.cleaner import TextCleaner
 from spark_sentiment.embed import BertEmbeddings
 from spark_sentiment.evaluate import Confusion, confusion
 from spark_sentiment.labels import SENTIMENTS, RatingLabeler
+from spark_sentiment.pipeline import SENTIMENT_LAYERS
 from spark_sentiment.reviews_csv import read_reviews
 from spark_sentiment.session import session
 from spark_sentiment.split import split_by_text
 
 TFIDF, EMBEDDING, BOTH = ["tfidf"], ["embedding"], ["tfidf", "embedding"]
+ALL_LAYERS = {"embeddingCol": "embedding_6"}
 
 # Name -> the features, and what differs from the default classifier.
 VARIANTS: dict[str, tuple[list[str], dict[str, Any]]] = {
-    "embedding: classes": (EMBEDDING, {"ratingCol": None, "metric": "accuracy"}),
-    "embedding: ratings, thresholds": (EMBEDDING, {}),
+    "embedding of 6 layers": (EMBEDDING, ALL_LAYERS),
+    "embedding of 4 layers": (EMBEDDING, {}),
     "tf-idf: classes": (TFIDF, {"ratingCol": None, "metric": "accuracy"}),
     "tf-idf: classes, thresholds": (TFIDF, {"ratingCol": None}),
     "tf-idf: ratings, thresholds": (TFIDF, {}),
-    "both: classes, thresholds": (BOTH, {"ratingCol": None}),
-    "both: ratings, best for accuracy": (BOTH, {"metric": "accuracy"}),
-    "default (both: ratings, thresholds)": (BOTH, {}),
-    "best (default with 8 folds)": (BOTH, {"numFolds": 8}),
+    "both, 6 layers: ratings, thresholds": (BOTH, ALL_LAYERS),
+    "both, 4 layers: classes, thresholds": (BOTH, {"ratingCol": None}),
+    "both, 4 layers: ratings, best for accuracy": (BOTH, {"metric": "accuracy"}),
+    "default (both, 4 layers: ratings, thresholds)": (BOTH, {}),
 }
 
 
@@ -57,8 +59,11 @@ def prepared(spark: SparkSession, csv: str, cache: Path, embed: bool) -> DataFra
         ]
         columns = ["text", "title", "review_text", "rating", "label"]
         if embed:
-            stages.append(BertEmbeddings(inputCol="text", outputCol="embedding"))
-            columns.append("embedding")
+            stages += [
+                BertEmbeddings(inputCol="text", outputCol="embedding", numLayers=SENTIMENT_LAYERS),
+                BertEmbeddings(inputCol="text", outputCol="embedding_6"),
+            ]
+            columns += ["embedding", "embedding_6"]
         reviews = read_reviews(spark, csv).reviews.repartition(
             spark.sparkContext.defaultParallelism
         )
