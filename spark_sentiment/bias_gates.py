@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spark_sentiment.bias_measures import METRICS
+from spark_sentiment.errors import GateError
 from spark_sentiment.facets import same_text, spell
 
 
@@ -146,6 +147,12 @@ def broken_gates(rows: Iterable[Any], gates: Sequence[Gate]) -> list[BrokenGate]
         if not named:
             out.append(BrokenGate(gate, None))
     return out
+
+
+def require_gates(broken: Sequence[BrokenGate]) -> None:
+    """Raise GateError, which names them all, where a gate is `broken`."""
+    if broken:
+        raise GateError("\n  ".join(["", *(each.describe() for each in broken)]))
 
 
 def _matches(wanted: Any, found: str | None) -> bool:

@@ -140,5 +140,19 @@ def confusion(
     return Confusion(tuple(names), tuple(map(tuple, counts)))
 
 
+def class_rows(df: DataFrame, classes: int, column: str = "label") -> tuple[int, ...]:
+    """Count the rows of each class, in one pass; what is none of them is not counted.
+
+    Examples
+    --------
+    >>> df = spark.createDataFrame([(0.0,), (2.0,), (2.0,), (None,)], "label double")
+    >>> class_rows(df, 3)
+    (1, 0, 2)
+    """
+    find(df.schema, "class_rows", column, NumericType)
+    row = df.agg(*(F.count_if(F.col(column) == i) for i in range(classes))).head()
+    return tuple(row or ())
+
+
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None

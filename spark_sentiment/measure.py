@@ -7,9 +7,10 @@ from pyspark.sql import functions as F
 
 from spark_sentiment import pipeline, summary, workspace
 from spark_sentiment.bias import BrokenGate, ReportRow, bias_metrics, broken_gates
+from spark_sentiment.bias_gates import require_gates
 from spark_sentiment.bias_measures import REPORT_SCHEMA
 from spark_sentiment.config import Bias, Config
-from spark_sentiment.errors import ConfigError, DataError, GateError
+from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.job import Steps, show
 from spark_sentiment.runs import Run
 
@@ -42,8 +43,7 @@ def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
     """Measure the bias of a table, or of the newest run's predictions, without training."""
     measured = measure(conf, spark, steps)
     show(str(measured))
-    if measured.broken:
-        raise GateError("\n  ".join(["", *(broken.describe() for broken in measured.broken)]))
+    require_gates(measured.broken)
 
 
 def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Measured:

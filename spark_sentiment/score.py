@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from pyspark.ml import PipelineModel
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from spark_sentiment import pipeline, summary, workspace
 from spark_sentiment.config import Config
+from spark_sentiment.evaluate import class_rows
 from spark_sentiment.job import Steps, show
 from spark_sentiment.labels import SENTIMENTS
 from spark_sentiment.reviews import ReadCounts
@@ -90,7 +90,7 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
         embed = workspace.kept_embeddings(run, steps)
         scored = pipeline.transform(model, found.reviews, embed).persist()
         with steps("scoring") as step:
-            classes = _predicted(scored)
+            classes = class_rows(scored, len(SENTIMENTS), "prediction")
             step.rows = sum(classes)
         with steps("writing predictions"):
             rows = workspace.predictions(scored, path)
@@ -103,9 +103,3 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
 def _loaded(path: str) -> PipelineModel:
     with table_errors(path, "load the model", rows=False):
         return PipelineModel.load(path)
-
-
-def _predicted(scored: DataFrame) -> tuple[int, ...]:
-    counts = [F.count(F.when(F.col("prediction") == i, True)) for i in range(len(SENTIMENTS))]
-    row = scored.agg(*counts).head()
-    return tuple(row or ())

@@ -2,14 +2,13 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
-from pyspark import StorageLevel, inheritable_thread_target, keyword_only
+from pyspark import inheritable_thread_target, keyword_only
 from pyspark.ml import Estimator, Model
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.functions import array_to_vector, vector_to_array
@@ -42,7 +41,6 @@ logger = logging.getLogger(__name__)
 _FOLD = "__stacked_fold"
 _FEATURES = "__stacked_features"
 _OUTPUTS = ("rawPrediction", "probability", "prediction")
-_NOT_STORED = StorageLevel(False, False, False, False)
 # The floor of a probability before its logarithm is taken: finite, yet below what a class of one
 # row in a million can mean.
 _TINY = 1e-7
@@ -114,7 +112,9 @@ class Stacked(Estimator["StackedModel"], _Columns, MLReadable["Stacked"], MLWrit
     share a fold. A class that the other folds lack has probability 0 there.
 
     Cost: ``numFolds + 1`` fits of each classifier on rows kept in memory and on disk, one small fit
-    and two aggregations. The driver holds at most 500,000 cells of a histogram.
+    and two aggregations. The rows are a checkpoint: in the session's checkpoint folder where one is
+    set, else on the executors, where the loss of one fails the fit. The driver holds at most
+    500,000 cells of a histogram.
 
     References
     ----------
@@ -228,24 +228,23 @@ class Stacked(Estimator["StackedModel"], _Columns, MLReadable["Stacked"], MLWrit
         self.transformSchema(dataset.schema)
         folds, label = self.getOrDefault(self.numFolds), self.getLabelCol()
         used = dataset.select([quoted(name) for name in self._used(dataset.columns)])
-        with _kept(keyed(used, self.getOrDefault(self.seed))) as rows:
-            classes = self._classes(rows)
-            data = rows.where(quoted(label).isNotNull())
-            data = data.withColumn(_FOLD, F.pmod(F.col(KEY), F.lit(folds))).drop(KEY)
-            named = self._named()
-            parts = [data.where(F.col(_FOLD) != fold) for fold in range(folds)]
-            tasks = [(inner, part) for part in [*parts, data] for inner in named]
-            fits = self._all_fits(tasks)
-            *by_fold, last = [fits[i : i + len(named)] for i in range(0, len(fits), len(named))]
-            widths = [int(model.numClasses) for model in last]
-            unseen = [
-                _scored(models, widths, data.where(F.col(_FOLD) == fold)).select(
-                    quoted(label).cast("double").alias(label), _FEATURES
-                )
-                for fold, models in enumerate(by_fold)
-            ]
-            with _kept(reduce(DataFrame.union, unseen)) as answers:
-                top = self._top(answers, classes)
+        rows = _computed(keyed(used, self.getOrDefault(self.seed)))
+        classes = self._classes(rows)
+        data = rows.where(quoted(label).isNotNull())
+        data = data.withColumn(_FOLD, F.pmod(F.col(KEY), F.lit(folds))).drop(KEY)
+        named = self._named()
+        parts = [data.where(F.col(_FOLD) != fold) for fold in range(folds)]
+        tasks = [(inner, part) for part in [*parts, data] for inner in named]
+        fits = self._all_fits(tasks)
+        *by_fold, last = [fits[i : i + len(named)] for i in range(0, len(fits), len(named))]
+        widths = [int(model.numClasses) for model in last]
+        unseen = [
+            _scored(models, widths, data.where(F.col(_FOLD) == fold)).select(
+                quoted(label).cast("double").alias(label), _FEATURES
+            )
+            for fold, models in enumerate(by_fold)
+        ]
+        top = self._top(_computed(reduce(DataFrame.union, unseen)), classes)
         model = StackedModel(models=last, top=top, widths=widths)
         return self._copyValues(model)
 
@@ -402,15 +401,16 @@ def _padded(probability: str, width: int) -> Column:
     return F.slice(F.concat(known, F.array_repeat(F.lit(0.0), width)), 1, width)
 
 
-@contextmanager
-def _kept(data: DataFrame) -> Iterator[DataFrame]:
-    stored = data.storageLevel == _NOT_STORED
-    kept = data.persist(StorageLevel.MEMORY_AND_DISK) if stored else data
-    try:
-        yield kept
-    finally:
-        if stored:
-            kept.unpersist()
+def _computed(data: DataFrame) -> DataFrame:
+    """Compute the rows now, and forget what they were made by.
+
+    A fit starts a job for each iteration, and Spark sends with each job all that its rows were ever
+    made by, though they are cached: a vocabulary of 50,000 n-grams takes longer to send than an
+    iteration to compute.
+    """
+    if data.sparkSession.sparkContext.getCheckpointDir():
+        return data.checkpoint()
+    return data.localCheckpoint()
 
 
 def _classifiers(value: Any) -> list[Estimator[Any]]:

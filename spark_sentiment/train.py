@@ -10,10 +10,11 @@ from pyspark.sql import functions as F
 
 from spark_sentiment import pipeline, summary, workspace
 from spark_sentiment.bias import BrokenGate, ReportRow, bias_metrics, broken_gates
+from spark_sentiment.bias_gates import require_gates
 from spark_sentiment.bias_measures import REPORT_SCHEMA
 from spark_sentiment.config import Config
-from spark_sentiment.errors import DataError, GateError
-from spark_sentiment.evaluate import Confusion, confusion
+from spark_sentiment.errors import DataError
+from spark_sentiment.evaluate import Confusion, class_rows, confusion
 from spark_sentiment.job import Steps, show
 from spark_sentiment.labels import SENTIMENTS
 from spark_sentiment.pipeline import LABEL, TEXT
@@ -86,8 +87,7 @@ def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
     """Clean, label, measure bias, balance, embed, train and evaluate; write tables and a model."""
     trained = train(conf, spark, steps)
     show(str(trained))
-    if trained.broken:
-        raise GateError("\n  ".join(["", *(broken.describe() for broken in trained.broken)]))
+    require_gates(trained.broken)
 
 
 def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trained:
@@ -181,9 +181,7 @@ def _learn(conf: Config, reviews: DataFrame, run: Run, steps: Steps) -> Learned:
 
 def _classes(ready: DataFrame) -> tuple[int, ...]:
     """Count the reviews of each class; refuse a table with one class only."""
-    counts = [F.count(F.when(F.col(LABEL) == i, True)) for i in range(len(SENTIMENTS))]
-    row = ready.agg(*counts).head()
-    found = tuple(row or ())
+    found = class_rows(ready, len(SENTIMENTS), LABEL)
     if sum(n > 0 for n in found) < 2:
         there = ", ".join(f"{name} {n:,}" for name, n in zip(SENTIMENTS, found, strict=True))
         raise DataError(

@@ -3,6 +3,7 @@
 import csv
 import gzip
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -175,17 +176,20 @@ def test_folder_of_files_some_compressed_some_empty(spark: SparkSession, tmp_pat
     ],
 )
 def test_header_that_lacks_a_column_is_refused_before_any_job(
-    spark: SparkSession, tmp_path: Path, content: str, columns: dict[str, str], message: str
+    spark: SparkSession,
+    tmp_path: Path,
+    content: str,
+    columns: dict[str, str],
+    message: str,
+    jobs_run: Callable[[Callable[[], object]], int],
 ) -> None:
     path = put(tmp_path, "x.csv", content)
-    context = spark.sparkContext
-    context.setJobGroup(f"header-{message}", "none may run")
-    try:
+
+    def read() -> None:
         with pytest.raises(SchemaError, match=message):
             read_reviews(spark, path, columns)
-    finally:
-        context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
-    assert not context.statusTracker().getJobIdsForGroup(f"header-{message}")
+
+    assert jobs_run(read) == 0
 
 
 def test_files_with_different_headers_are_refused(spark: SparkSession, tmp_path: Path) -> None:
