@@ -52,9 +52,7 @@ def _unchanged(text: Column, token: str = "") -> Column:
 _IN_PLAIN_TEXT: dict[str, Callable[..., Column]] = {
     **dict.fromkeys(_FIRST, _unchanged),
     **dict.fromkeys(("urls", "emails", "userHandles", "phoneNumbers", "emoji"), _unchanged),
-    "expandContractions": functions.expand_straight_contractions,
-    "limitRepeats": functions.limit_ascii_repeats,
-    "normalizeWhitespace": functions.normalize_plain_whitespace,
+    "normalizeWhitespace": functions.normalize_spaces,
 }
 
 
@@ -275,12 +273,8 @@ class TextCleaner(
         for kind, replace in _REPLACERS.items():
             token = "" if on[kind] == "drop" else {**TOKENS, **on["tokens"]}[kind]
             text = others.get(kind, replace)(text, token) if on[kind] != "off" else text
-        if on["expandContractions"]:
-            expand = others.get("expandContractions", functions.expand_contractions)
-            text = expand(text)
-        if on["limitRepeats"]:
-            limit = others.get("limitRepeats", functions.limit_repeats)
-            text = limit(text, on["limitRepeats"])
+        text = functions.expand_contractions(text) if on["expandContractions"] else text
+        text = functions.limit_repeats(text, on["limitRepeats"]) if on["limitRepeats"] else text
         for name, function in _LAST.items():
             text = others.get(name, function)(text) if on[name] else text
         return text

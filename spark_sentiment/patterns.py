@@ -110,17 +110,15 @@ EMOJI = (
 # --- characters ----------------------------------------------------------------------------------
 
 # Java looks a character up in a table where a class is a list, but calls a function for each range.
-_LINE = "\t\n\r"
-_OTHERS = "".join(rf"\x{code:02X}" for code in (*range(0x20), 0x7F) if chr(code) not in _LINE)
-ODD_ASCII = rf"[\t\n\r{_OTHERS}]"
+_CONTROLS = "".join(rf"\x{code:02X}" for code in (*range(0x20), 0x7F))
+ODD_ASCII = rf"[{_CONTROLS}]"
 
 # What is in every ASCII text that a step could change, but for those on words, numbers, currency,
-# hashtags, repeats and white space. No match goes on behind the first character's test for long.
-_MARKS = rf"{_OTHERS}<&@`"
+# hashtags, repeats and runs of spaces. No match goes on behind the first character's test for long.
+_MARKS = rf"{_CONTROLS}<&@`"
 SUSPECT = rf"[{_MARKS}:.0123456789](?:(?<=[{_MARKS}])|(?<=[:.]){_URL_HINT}|(?<=\d){_PHONE_HINT})"
 
 _SPACE = r"\t-\r\x1C-\x1F\x85\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
-PLAIN_SPACE_RUN = r"[\t\n\r][ \t\n\r]*+| [ \t\n\r]++"
 SPACE_RUN = rf"(?![!-~])(?:[{_SPACE}][ {_SPACE}]*+| [ {_SPACE}]++)"
 NOT_BLANK = rf"[^ {_SPACE}]"
 
@@ -209,54 +207,65 @@ REFERENCES = _references()
 
 # --- contractions --------------------------------------------------------------------------------
 
-CURLY = r"(?<=\p{L})[\u2019\u02BC](?=\p{L})|(?<![\p{L}\p{N}])[\u2019\u02BC](?=(?i:tis|twas)\b)"
-
 _IS = r"it|he|she|that|there|here|what|who|where|when|why|how|everything|nothing|something"
 _WOULD = r"I|you|he|she|it|we|they|that|there|who"
-_CONTRACTIONS = (
-    (
-        ("ain't", "is not", ""),
-        ("Ain't", "Is not", ""),
-        ("an't", "annot", r"(?<=\b(?i:can't))"),
-        ("on't", "ill not", r"(?<=\b(?i:won't))"),
-        ("han't", "hall not", r"(?<=\b(?i:shan't))"),
-    ),
-    (("n't", " not", r"(?<=[A-Za-z](?i:n't))"),),
-    (("'m", " am", r"(?<=\b(?i:i'm))"),),
-    (("'s", " is", rf"(?!\s++(?i:been|got)\b)(?<=\b(?i:(?:{_IS})'s))"),),
-    (("'s", " has", rf"(?<=\b(?i:(?:{_IS})'s))"),),
-    (("et's", "et us", r"(?<=\b(?i:let's))"),),
-    (
-        ("'d", " would", rf"(?!\s++(?i:been|better)\b)(?<=\b(?i:(?:{_WOULD})'d))"),
-        ("'d", " had", rf"(?<=\b(?i:(?:{_WOULD})'d))"),
-    ),
-    (
-        ("'re", " are", r"(?<=[A-Za-z](?i:'re))"),
-        ("'ve", " have", r"(?<=[A-Za-z](?i:'ve))"),
-        ("'ll", " will", r"(?<=[A-Za-z](?i:'ll))"),
-    ),
-    (
-        ("'all", "ou all", r"(?<=\b(?i:y'all))"),
-        ("'tis", "it is", r"(?<!\w.{4})"),
-        ("'Tis", "It is", r"(?<!\w.{4})"),
-        ("'twas", "it was", r"(?<!\w.{5})"),
-        ("'Twas", "It was", r"(?<!\w.{5})"),
-    ),
+_RULES = (
+    ("ain't", "is not", ""),
+    ("Ain't", "Is not", ""),
+    ("n't", "nnot", r"(?<=\b(?i:can't))"),
+    ("on't", "ill not", r"(?<=\b(?i:won't))"),
+    ("han't", "hall not", r"(?<=\b(?i:shan't))"),
+    ("n't", " not", r"(?<=[A-Za-z](?i:n't))"),
+    ("'re", " are", r"(?<=[A-Za-z](?i:'re))"),
+    ("'ve", " have", r"(?<=[A-Za-z](?i:'ve))"),
+    ("'ll", " will", r"(?<=[A-Za-z](?i:'ll))"),
+    ("'m", " am", r"(?<=\b(?i:i'm))"),
+    ("'s", " us", r"(?<=\b(?i:let's))"),
+    ("'s", " has", rf"(?<=\b(?i:(?:{_IS})'s))(?=\s++(?i:been|got)\b)"),
+    ("'s", " is", rf"(?<=\b(?i:(?:{_IS})'s))"),
+    ("'d", " had", rf"(?<=\b(?i:(?:{_WOULD})'d))(?=\s++(?i:been|better)\b)"),
+    ("'d", " would", rf"(?<=\b(?i:(?:{_WOULD})'d))"),
+    ("'all", "ou all", r"(?<=\b(?i:y'all))"),
+    ("'tis", "it is", r"(?<!\w.{4})"),
+    ("'Tis", "It is", r"(?<!\w.{4})"),
+    ("'twas", "it was", r"(?<!\w.{5})"),
+    ("'Twas", "It was", r"(?<!\w.{5})"),
 )
-# What is matched; what stands in its place; what must hold around its end. An earlier one goes
-# before a later one, and each is there in capitals as well. A group is for what is rare alike: its
-# expressions run on the texts that hold any of its literals.
+"""What is matched; what stands in its place; what must hold behind and ahead of its end.
 
-Replacement = tuple[str, str, str]
+``'`` stands for any apostrophe. The first that fits wins. Each holds in capitals as well.
+"""
 
 
-def contractions(loud: bool) -> list[list[Replacement]]:
-    """Return what to replace, in groups, in this order: a literal, its expression, the words."""
+def _contractions(apostrophe: str) -> tuple[str, str, str]:
+    """Build one expression for all contractions, its replacement, and the words it copies from.
 
-    def case(words: str) -> str:
-        return words.upper() if loud else words
-
-    return [
-        [(case(short), f"(?s){case(short)}\\b{rest}", case(long)) for short, long, rest in group]
-        for group in _CONTRACTIONS
+    Java's replacement string cannot choose between words, and one pass over the text for each
+    word would be slow. So the words are appended to the text, each between noncharacters; the
+    alternative that matches looks ahead and captures its own, and the replacement is the sum of
+    all groups, of which all but one are empty.
+    """
+    rules = dict.fromkeys(
+        (short.upper() if loud else short, long.upper() if loud else long, condition)
+        for short, long, condition in _RULES
+        for loud in (False, True)
+    )
+    alternatives = [
+        f"{short}\\b{condition}".replace("'", apostrophe) + f"(?=.*\uffff({long})\uffff)"
+        for short, long, condition in rules
     ]
+    # One test in a table turns most characters away, one of three letters at most all but a few.
+    start = rf"(?s)(?=[aAhHnNoO{apostrophe.strip('[]')}])(?=[aAhHiInNoO]{{0,3}}+{apostrophe})"
+    pattern = start + "(?:" + "|".join(alternatives) + ")"
+    groups = "".join(f"${group}" for group in range(1, len(alternatives) + 1))
+    words = dict.fromkeys(long for _, long, _ in rules)
+    return pattern, groups, "\uffff" + "\uffff".join(words) + "\uffff"
+
+
+CONTRACTION, EXPANSION, EXPANSION_WORDS = _contractions("'")
+CURLY_CONTRACTION, _, _ = _contractions(r"['\u2019\u02BC]")  # as slow as it is rare
+
+# Looking ahead to the words costs as much as the text is long, for each contraction in it. Longer
+# texts are cut into pieces, where no contraction is cut in two.
+EXPANSION_LONG = 2000
+EXPANSION_PIECE = r"(?s).{1,1000}+[^.!?,\n]{0,1000}+\S*+"
