@@ -26,6 +26,10 @@ from spark_sentiment.reviews import (
     sorted_out,
 )
 
+# Spark takes NUL for the sign that escapes an escape, and so eats it before a quote. This is a
+# noncharacter, which no text holds.
+_NEVER = "\uffff"
+
 
 def read_reviews(
     spark: SparkSession,
@@ -127,6 +131,7 @@ def read_reviews(
         .option("multiLine", True)
         .option("quote", '"')
         .option("escape", '"')
+        .option("charToEscapeQuoteEscaping", _NEVER)
         .option("sep", delimiter)
         .option("encoding", encoding)
         .option("mode", "PERMISSIVE")
@@ -212,6 +217,7 @@ def write_csv(
         .option("header", True)
         .option("quote", '"')
         .option("escape", '"')
+        .option("charToEscapeQuoteEscaping", _NEVER)
         .option("quoteAll", True)
         .option("encoding", "UTF-8")
         .option("ignoreLeadingWhiteSpace", False)
