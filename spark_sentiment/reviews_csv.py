@@ -26,8 +26,8 @@ from spark_sentiment.reviews import (
     sorted_out,
 )
 
-# Spark takes NUL for the sign that escapes an escape, and so eats it before a quote. This is a
-# noncharacter, which no text holds.
+# Spark takes NUL for the sign that escapes an escape, and so eats it before a quote. This
+# noncharacter takes its place: before a quote, it is what makes a record look torn.
 _NEVER = "\uffff"
 
 
