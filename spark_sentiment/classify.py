@@ -9,6 +9,10 @@ from pyspark.ml.feature import IDF, CountVectorizer, Normalizer, VectorAssembler
 from spark_sentiment.ngrams import NGrams
 from spark_sentiment.stacked import Stacked
 
+# MLlib multiplies blocks of rows, and for sparse ones walks through all coefficients once a block:
+# few blocks, then.
+_BLOCK_MB = 16.0
+
 FEATURES = ("tfidf", "embedding")
 """What the classifier can look at."""
 
@@ -131,17 +135,20 @@ def classifier(
     learners: list[Any] = []
     if "tfidf" in features:
         inputs = [f"{textCol}_tfidf"]
-        stages += tfidf(textCol, inputs[0])
-        if titleCol:
-            inputs.append(f"{titleCol}_tfidf")
-            stages += tfidf(titleCol, inputs[1], minDF=2.0)
+        grams, *stages = tfidf(textCol, inputs[0])
         words = inputs[0]
         if titleCol:
+            inputs.append(f"{titleCol}_tfidf")
+            title_grams, *weights = tfidf(titleCol, inputs[1], minDF=2.0)
+            # What learns nothing comes first, so that its result can be kept for all that do.
+            stages = [grams, title_grams, *stages, *weights]
             words = "words_tfidf"
             stages.append(VectorAssembler(inputCols=inputs, outputCol="words_named"))
             # The assembler names each of its 50,000 numbers in the schema, which Spark then sends
             # with every job of every iteration. After this there are no names.
             stages.append(Normalizer(inputCol="words_named", outputCol=words))
+        else:
+            stages = [grams, *stages]
         learners.append(
             LogisticRegression(
                 featuresCol=words,
@@ -149,6 +156,7 @@ def classifier(
                 maxIter=maxIter,
                 regParam=regParam,
                 tol=1e-5,
+                maxBlockSizeInMB=_BLOCK_MB,
                 # A rare word is weighted up by idf already; its small variance is no reason to
                 # punish its coefficient less.
                 standardization=False,
@@ -168,6 +176,7 @@ def classifier(
                 maxIter=maxIter,
                 regParam=embeddingRegParam,
                 tol=1e-5,
+                maxBlockSizeInMB=_BLOCK_MB,
             )
         )
     if weightCol:

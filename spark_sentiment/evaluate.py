@@ -1,6 +1,6 @@
 """How good predictions are: one confusion matrix, and arithmetic on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -33,6 +33,22 @@ class Confusion:
 
     names: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def from_metrics(
+        cls, names: Sequence[str], figures: Mapping[tuple[str, str | None], float | None]
+    ) -> "Confusion":
+        """Return the matrix that `metrics` told of, from its values by (metric, class).
+
+        Examples
+        --------
+        >>> matrix = Confusion(("bad", "good"), ((3, 1), (2, 4)))
+        >>> figures = {(metric, name): value for metric, name, value in matrix.metrics()}
+        >>> Confusion.from_metrics(matrix.names, figures) == matrix
+        True
+        """
+        counts = [[int(figures[f"predicted_{j}", i] or 0) for j in names] for i in names]
+        return cls(tuple(names), tuple(map(tuple, counts)))
 
     @property
     def rows(self) -> int:

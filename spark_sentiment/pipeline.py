@@ -1,9 +1,10 @@
 """Configuration -> stages, and a schema check over all of them before anything is paid for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml import Pipeline, PipelineModel, Transformer
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
@@ -145,6 +146,21 @@ def check(pipeline: Pipeline, schema: StructType) -> StructType:
     Python's ``Pipeline.fit`` checks nothing before it works; this does, without a Spark job.
     """
     return schema_after(pipeline, schema)
+
+
+def fit(stages: Sequence[Any], df: DataFrame) -> PipelineModel:
+    """Fit `stages` as a Pipeline does, but compute once what those make that learn nothing.
+
+    Each estimator passes over the data at least once, and all transformers before it with it. What
+    the leading transformers make is kept in memory and on disk until the fit ends.
+    """
+    fixed = list(takewhile(lambda stage: isinstance(stage, Transformer), stages))
+    made = PipelineModel(fixed).transform(df).persist()
+    try:
+        learned = Pipeline(stages=list(stages[len(fixed) :])).fit(made)
+    finally:
+        made.unpersist()
+    return PipelineModel([*fixed, *learned.stages])
 
 
 def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -> DataFrame:

@@ -11,7 +11,7 @@ from importlib.resources.abc import Traversable
 from types import TracebackType
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from spark_sentiment.errors import RunConflictError, TableError
@@ -71,6 +71,8 @@ class Run:
     >>> last = last_rows(tables).head()
     >>> last.status, last.writes[0].table, last.writes[0].version
     ('finished', 'evaluations', 1)
+    >>> Run(tables, "run-1", {"seed": 7}).finished().status
+    'finished'
     """
 
     def __init__(
@@ -80,7 +82,6 @@ class Run:
         self.run_id = run_id
         self._config = json.dumps(config, sort_keys=True, ensure_ascii=False)
         self.fingerprint = hashlib.sha256(f"{self._config}\n{inputs}".encode()).hexdigest()
-        self.finished_before = False
         self._model: tuple[str | None, str | None] = (None, None)
         self._reads: dict[tuple[str, int], None] = {}
         self._writes: dict[tuple[str, int], None] = {}
@@ -92,21 +93,7 @@ class Run:
             raise TableError("the run id is empty")
         self.tables.check_writable()
         self.tables.create("runs")
-        earlier = (
-            self.tables.read("runs")
-            .where(F.col("run_id") == self.run_id)
-            .agg(
-                F.max(F.col("fingerprint") != self.fingerprint).alias("other"),
-                F.max(F.col("status") == "finished").alias("finished"),
-            )
-            .head()
-        )
-        if earlier is not None and earlier["other"]:
-            raise RunConflictError(
-                f"run '{self.run_id}' was started before with another configuration or other "
-                "inputs; nothing was written: use a new run id, or the same configuration and input"
-            )
-        self.finished_before = bool(earlier is not None and earlier["finished"])
+        self.finished()
         self._started = datetime.now(UTC)
         self._write_row("started", None)
         return self
@@ -124,6 +111,31 @@ class Run:
             self._write_row("failed", kind.__name__)
         except Exception as second:  # the first error is the one to be seen
             logger.warning("run %s: its failure was not noted (%s)", self.run_id, type(second))
+
+    def finished(self) -> Row | None:
+        """Return the row of this run's last attempt that finished, or None where none did.
+
+        It may be asked before the run is entered: what has finished need not run again.
+
+        Raises
+        ------
+        RunConflictError
+            Where the run id was used with another configuration or other inputs.
+        """
+        if not self.tables.exists("runs"):
+            return None
+        rows = self.tables.read("runs").where(F.col("run_id") == self.run_id)
+        told = F.struct("ended_at", "started_at", "status", "model_path", "model_fingerprint")
+        found = rows.agg(
+            F.max(F.col("fingerprint") != self.fingerprint).alias("other"),
+            F.max(F.when(F.col("status") == "finished", told)).alias("last"),
+        ).head()
+        if found is not None and found["other"]:
+            raise RunConflictError(
+                f"run '{self.run_id}' was started before with another configuration or other "
+                "inputs; nothing was written: use a new run id, or the same configuration and input"
+            )
+        return None if found is None else found["last"]
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return table `name` at `version`, or at the version that the run first met.

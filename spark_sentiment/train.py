@@ -1,10 +1,11 @@
 """The main job: clean, label, measure bias, balance, embed, train, evaluate, into Delta."""
 
 import hashlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -29,12 +30,10 @@ _FIGURES = "split string, metric string, label_class string, value double"
 
 @dataclass(frozen=True)
 class Learned:
-    """A fitted model, and how it did.
+    """How a fitted model did.
 
     Attributes
     ----------
-    model : PipelineModel
-        Reviews in, predictions out.
     classes : tuple of int
         Reviews of each class, held-out ones included.
     confusion : Confusion
@@ -43,7 +42,6 @@ class Learned:
         Every bias metric: of the training part before, of the held-out part after training.
     """
 
-    model: PipelineModel
     classes: tuple[int, ...]
     confusion: Confusion
     bias: list[ReportRow]
@@ -56,11 +54,11 @@ class Trained:
     Attributes
     ----------
     run_id, model_path : str
-        The run, as in the tables, and where its model is saved.
+        The run, as in the tables, and where its model is saved, for ``PipelineModel.load``.
     intake : ReadCounts
         Rows read and rejected.
     learned : Learned
-        The model and its figures.
+        The model's figures.
     broken : list of BrokenGate
         Bounds on bias that were broken.
     """
@@ -93,6 +91,9 @@ def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
 def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trained:
     """Run the main job, and return what it found.
 
+    A run id that has finished before, with the same configuration and input, is not run again:
+    what it found is read from its tables.
+
     Parameters
     ----------
     conf : Config
@@ -113,35 +114,74 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
         before, and the run's row in ``runs`` says that it failed.
     """
     steps = steps or Steps(quiet=True)
-    gates = pipeline.gates(conf.bias)
-    pipeline.check(pipeline.training(conf), REVIEWS)
-    tables = workspace.tables(spark, conf)
-    tables.check_writable()
-    found = workspace.reviews(spark, conf).persist()
+    with steps("checking configuration and output"):
+        gates = pipeline.gates(conf.bias)
+        pipeline.check(pipeline.training(conf), REVIEWS)
+        tables = workspace.tables(spark, conf)
+        tables.check_writable()
+        found = workspace.reviews(spark, conf).persist()
     with steps("reading reviews") as step:
         intake = found.check(conf.reviews.max_rejected_share)
         inputs = digest(found.rows)
         step.rows = intake.read
     name = workspace.run_id(conf, "train")
     path = workspace.model_folder(conf, name)
-    with Run(tables, name, workspace.settings(conf), inputs=inputs) as run:
-        workspace.keep_reviews(run, found, steps)
-        learned = _learn(conf, found.reviews, run, steps)
-        with steps("saving the model"):
-            learned.model.write().overwrite().save(path)
-            made_of = f"{run.fingerprint} {code_digest()}"
-            run.set_model(path, hashlib.sha256(made_of.encode()).hexdigest())
-        with steps("writing results"):
-            rows: list[Any] = [("test", *figure) for figure in learned.confusion.metrics()]
-            figures = spark.createDataFrame(rows, _FIGURES).coalesce(1)
-            bias = spark.createDataFrame(learned.bias, REPORT_SCHEMA).coalesce(1)
-            run.append("evaluations", figures, fingerprint=run.fingerprint)
-            run.append("bias_metrics", bias, fingerprint=run.fingerprint)
+    run = Run(tables, name, workspace.settings(conf), inputs=inputs)
+    if conf.run.id is not None and _is_done(run, spark, path):
+        with steps(f"run {name} has finished before: reading what it found"):
+            learned = _recorded(run)
+    else:
+        with ExitStack() as attempt:
+            with steps("opening tables"):
+                attempt.enter_context(run)
+            workspace.keep_reviews(run, found, steps)
+            model, learned = _learn(conf, found.reviews, run, steps)
+            with steps("saving the model"):
+                model.write().overwrite().save(path)
+                made_of = f"{run.fingerprint} {code_digest()}"
+                run.set_model(path, hashlib.sha256(made_of.encode()).hexdigest())
+            with steps("writing results"):
+                _keep_results(run, learned)
     found.unpersist()
     return Trained(name, path, intake, learned, broken_gates(learned.bias, gates))
 
 
-def _learn(conf: Config, reviews: DataFrame, run: Run, steps: Steps) -> Learned:
+def _is_done(run: Run, spark: SparkSession, path: str) -> bool:
+    """Tell whether `run` has finished before and its model, in `path`, is still there."""
+    last = run.finished()
+    return last is not None and last.model_path == path and workspace.is_there(spark, path)
+
+
+def _recorded(run: Run) -> Learned:
+    """Read what a run found when it finished."""
+
+    def rows(name: str) -> DataFrame:
+        return run.read(name).where(F.col("run_id") == run.run_id)
+
+    figures = {
+        (row.metric, row.label_class): row.value
+        for row in rows("evaluations").where("split = 'test'").collect()
+    }
+    return Learned(
+        class_rows(rows("features"), len(SENTIMENTS), LABEL),
+        Confusion.from_metrics(SENTIMENTS, figures),
+        [ReportRow(*row) for row in rows("bias_metrics").select(*ReportRow._fields).collect()],
+    )
+
+
+def _keep_results(run: Run, learned: Learned) -> None:
+    """Append the figures of the evaluation, and those of bias."""
+    spark = run.tables.spark
+    rows: list[Any] = [("test", *figure) for figure in learned.confusion.metrics()]
+    figures = spark.createDataFrame(rows, _FIGURES).coalesce(1)
+    bias = spark.createDataFrame(learned.bias, REPORT_SCHEMA).coalesce(1)
+    run.append("evaluations", figures, fingerprint=run.fingerprint)
+    run.append("bias_metrics", bias, fingerprint=run.fingerprint)
+
+
+def _learn(
+    conf: Config, reviews: DataFrame, run: Run, steps: Steps
+) -> tuple[PipelineModel, Learned]:
     """Prepare, measure, embed, fit and evaluate; append features and predictions."""
     stages: list[Any] = pipeline.preparation(conf)
     report, embedding = pipeline.report(conf), pipeline.embedding(conf)
@@ -162,7 +202,7 @@ def _learn(conf: Config, reviews: DataFrame, run: Run, steps: Steps) -> Learned:
         stages.append(embedding)
     train_part, test_part = _parts(ready, conf)
     with steps("training"):
-        learner = Pipeline(stages=pipeline.learning(conf)).fit(train_part)
+        learner = pipeline.fit(pipeline.learning(conf), train_part)
         stages.append(learner)
     with steps("evaluating") as step:
         predicted = learner.transform(test_part).persist()
@@ -176,7 +216,7 @@ def _learn(conf: Config, reviews: DataFrame, run: Run, steps: Steps) -> Learned:
             workspace.predictions(predicted, workspace.model_folder(conf, run.run_id)),
             fingerprint=run.fingerprint,
         )
-    return Learned(PipelineModel(stages), classes, matrix, bias)
+    return PipelineModel(stages), Learned(classes, matrix, bias)
 
 
 def _classes(ready: DataFrame) -> tuple[int, ...]:

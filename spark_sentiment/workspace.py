@@ -73,6 +73,14 @@ def model_folder(conf: Config, name: str) -> str:
     return conf.output.model or f"{base}/models/{name}"
 
 
+def is_there(spark: SparkSession, path: str) -> bool:
+    """Tell whether Spark finds a file or folder at `path`."""
+    jvm: Any = spark._jvm
+    place = jvm.org.apache.hadoop.fs.Path(path)
+    with table_errors(path, "look for it", rows=False):
+        return bool(place.getFileSystem(spark._jsc.hadoopConfiguration()).exists(place))
+
+
 def settings(conf: Config) -> dict[str, Any]:
     """Return what decides a run's result, for its row in ``runs``."""
     return conf.model_dump(mode="json", exclude={"spark"})

@@ -1,7 +1,10 @@
 """The three jobs, end to end, on generated reviews and a tiny checkpoint."""
 
+import contextlib
+import io
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_sentiment import job, measure, score, train
+from spark_sentiment.table_schemas import TABLES
 from spark_sentiment.tables import Tables
 
 LOCAL = str(Path(__file__).parents[1] / "conf" / "local.yaml")
@@ -31,11 +35,17 @@ def arguments(base: Path, *settings: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Path:
-    """A folder of tables in which one training run has finished."""
-    folder = tmp_path_factory.mktemp("jobs") / "out"
-    assert job.run("train", train.main, arguments(folder, "run.id=first")) == job.OK
-    return folder
+def first(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> tuple[Path, str]:
+    """A folder of tables in which one training run has finished, and what the run printed."""
+    folder, said = tmp_path_factory.mktemp("jobs") / "out", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert job.run("train", train.main, arguments(folder, "run.id=first")) == job.OK
+    return folder, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def base(first: tuple[Path, str]) -> Path:
+    return first[0]
 
 
 @pytest.fixture
@@ -88,10 +98,23 @@ def test_a_run_names_versions_that_give_back_what_it_saw(tables: Tables) -> None
     assert then.count() == of_run(tables, "predictions", "first").count()
 
 
-def test_a_rerun_of_a_run_appends_nothing(tables: Tables, base: Path) -> None:
-    names = ["reviews", "features", "embeddings", "predictions", "evaluations", "bias_metrics"]
+def test_a_run_that_has_finished_is_not_run_again(
+    tables: Tables, first: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {name: tables.version(name) for name in TABLES}
+    assert job.run("train", train.main, arguments(first[0], "run.id=first")) == job.OK
+    again = capsys.readouterr()
+    assert again.out == first[1]
+    assert "training" not in again.err
+    assert {name: tables.version(name) for name in TABLES} == before
+
+
+def test_a_lost_model_is_made_again_and_nothing_else(tables: Tables, base: Path) -> None:
+    names = set(TABLES) - {"runs"}
     before = {name: tables.version(name) for name in names}
+    shutil.rmtree(base / "models" / "first")
     assert job.run("train", train.main, arguments(base, "run.id=first")) == job.OK
+    assert (base / "models" / "first" / "metadata").is_dir()
     assert {name: tables.version(name) for name in names} == before
 
 

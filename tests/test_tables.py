@@ -441,7 +441,7 @@ def test_the_text_hash_is_sha_256(spark: SparkSession) -> None:
 def test_a_run_tells_what_it_read_and_wrote(spark: SparkSession, tables: Tables) -> None:
     tables.append_once("evaluations", figures(spark, 0.1), "r0")
     with Run(tables, "r1", {"seed": 7}, inputs="csv 1") as run:
-        assert not run.finished_before
+        assert run.finished() is None
         before = run.read("evaluations")
         tables.append_once("evaluations", figures(spark, 0.9), "another")
         assert run.read("evaluations").count() == before.count() == 1
@@ -460,7 +460,12 @@ def test_a_run_tells_what_it_read_and_wrote(spark: SparkSession, tables: Tables)
     assert tables.read("evaluations", row.reads[0].version).count() == 1
 
     with Run(tables, "r1", {"seed": 7}, inputs="csv 1") as run:
-        assert run.finished_before
+        done = run.finished()
+        assert (done.status, done.model_path, done.ended_at) == (
+            "finished",
+            "/models/1",
+            row.ended_at,
+        )
         again = run.append("evaluations", figures(spark, 0.2), fingerprint=run.fingerprint)
         assert not again.new
     for config, inputs in (({"seed": 8}, "csv 1"), ({"seed": 7}, "csv 2")):

@@ -22,12 +22,12 @@ from typing import Any
 from pyspark.ml import Pipeline
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_sentiment import pipeline
 from spark_sentiment.classify import classifier
 from spark_sentiment.cleaner import TextCleaner
 from spark_sentiment.embed import BertEmbeddings
 from spark_sentiment.evaluate import Confusion, confusion
 from spark_sentiment.labels import SENTIMENTS, RatingLabeler
-from spark_sentiment.pipeline import SENTIMENT_LAYERS
 from spark_sentiment.reviews_csv import read_reviews
 from spark_sentiment.session import session
 from spark_sentiment.split import split_by_text
@@ -62,7 +62,9 @@ def prepared(spark: SparkSession, csv: str, cache: Path, embed: bool) -> DataFra
         columns = ["text", "title", "review_text", "rating", "label"]
         if embed:
             stages += [
-                BertEmbeddings(inputCol="text", outputCol="embedding", numLayers=SENTIMENT_LAYERS),
+                BertEmbeddings(
+                    inputCol="text", outputCol="embedding", numLayers=pipeline.SENTIMENT_LAYERS
+                ),
                 BertEmbeddings(inputCol="text", outputCol="embedding_6"),
             ]
             columns += ["embedding", "embedding_6"]
@@ -83,7 +85,7 @@ def judged(
     train, test = split_by_text(data, "review_text", seed=seed)
     started = time.perf_counter()
     stages = classifier(features, **{"ratingCol": "rating", "seed": seed, **settings})
-    model = Pipeline(stages=stages).fit(train)
+    model = pipeline.fit(stages, train)
     seconds = time.perf_counter() - started
     return confusion(model.transform(test), SENTIMENTS), seconds
 
