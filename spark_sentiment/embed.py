@@ -134,9 +134,13 @@ class EmbeddingProgress:
             Seconds between lines.
         """
         done, began, before = threading.Event(), time.monotonic(), self.rows
+        ended: list[float] = []  # when the last row was there; writing them may take longer
 
         def line() -> str:
-            rows, seconds = self.rows - before, time.monotonic() - began
+            rows = self.rows - before
+            if rows >= total and not ended:
+                ended.append(time.monotonic())
+            seconds = (ended[0] if ended else time.monotonic()) - began
             speed = rows / seconds if seconds > 0 else 0.0
             left = f"{(total - rows) / speed:.0f} s left" if speed and rows < total else ""
             parts = [f"{rows} of {total} rows", f"{speed:.0f} rows/s" if rows else "", left]
