@@ -48,11 +48,15 @@ def _unchanged(text: Column, token: str = "") -> Column:
     return text
 
 
-# What comes to the same in text that is not suspect.
+# What comes to the same in plain text, and what does as long as no token is put into it.
 _IN_PLAIN_TEXT: dict[str, Callable[..., Column]] = {
     **dict.fromkeys(_FIRST, _unchanged),
     **dict.fromkeys(("urls", "emails", "userHandles", "phoneNumbers", "emoji"), _unchanged),
-    "normalizeWhitespace": functions.normalize_spaces,
+}
+_WITHOUT_TOKENS: dict[str, Callable[..., Column]] = {
+    "expandContractions": functions.expand_straight_contractions,
+    "limitRepeats": functions.limit_ascii_repeats,
+    "normalizeWhitespace": functions.normalize_plain_whitespace,
 }
 
 
@@ -257,11 +261,11 @@ class TextCleaner(
 
     def _cleaned(self, text: Column) -> Column:
         """Clean `text`: most has nothing for the steps that need a mark, and goes past them all."""
-        others = dict(_IN_PLAIN_TEXT)
-        if any(self.getOrDefault(kind) != "off" for kind in _REPLACERS.keys() - others.keys()):
-            del others["normalizeWhitespace"]  # their tokens may hold any whitespace
+        others = _IN_PLAIN_TEXT
+        if all(self.getOrDefault(kind) == "off" for kind in _REPLACERS.keys() - others.keys()):
+            others = {**others, **_WITHOUT_TOKENS}
         plain = partial(self._steps, others=others)
-        return functions.choose(text, functions.is_suspect, self._steps, plain)
+        return functions.choose(text, functions.is_plain, plain, self._steps)
 
     def _steps(
         self, text: Column, others: Mapping[str, Callable[..., Column]] = MappingProxyType({})
@@ -273,8 +277,11 @@ class TextCleaner(
         for kind, replace in _REPLACERS.items():
             token = "" if on[kind] == "drop" else {**TOKENS, **on["tokens"]}[kind]
             text = others.get(kind, replace)(text, token) if on[kind] != "off" else text
-        text = functions.expand_contractions(text) if on["expandContractions"] else text
-        text = functions.limit_repeats(text, on["limitRepeats"]) if on["limitRepeats"] else text
+        if on["expandContractions"]:
+            text = others.get("expandContractions", functions.expand_contractions)(text)
+        if on["limitRepeats"]:
+            limit = others.get("limitRepeats", functions.limit_repeats)
+            text = limit(text, on["limitRepeats"])
         for name, function in _LAST.items():
             text = others.get(name, function)(text) if on[name] else text
         return text

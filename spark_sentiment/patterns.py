@@ -9,6 +9,8 @@ test of one character, so that text without a match costs one cheap scan.
 import html
 import html.entities
 import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
 
 # --- addresses -----------------------------------------------------------------------------------
 
@@ -109,14 +111,20 @@ EMOJI = (
 
 # --- characters ----------------------------------------------------------------------------------
 
-# Java looks a character up in a table where a class is a list, but calls a function for each range.
-_CONTROLS = "".join(rf"\x{code:02X}" for code in (*range(0x20), 0x7F))
-ODD_ASCII = rf"[{_CONTROLS}]"
 
-# What is in every ASCII text that a step could change, but for those on words, numbers, currency,
-# hashtags, repeats and runs of spaces. No match goes on behind the first character's test for long.
-_MARKS = rf"{_CONTROLS}<&@`"
-SUSPECT = rf"[{_MARKS}:.0123456789](?:(?<=[{_MARKS}])|(?<=[:.]){_URL_HINT}|(?<=\d){_PHONE_HINT})"
+def _among(codes: Iterable[int]) -> str:
+    """Return a class of these characters: for a list Java has a table, for a range a function."""
+    return "[{}]".format("".join(rf"\x{code:02X}" for code in codes))
+
+
+ODD_ASCII = _among([*range(0x20), 0x7F])
+CONTROL_HINT = _among([*range(0x09), *range(0x0E, 0x1C), 0x7F])  # white space is not for removal
+
+# Such text is left alone, all of it, by every step but those on words, numbers, currency, hashtags,
+# repeats and white space. Java is fastest in a run of one class, from the start of the text.
+_PLAIN_RUN = _among({*b"\t\n\r", *range(0x20, 0x7F)} - {*b"<&@`.:0123456789"}) + "*"
+_PLAIN_MARK = rf"(?:[.:](?!{_URL_HINT})|[0123456789](?!{_PHONE_HINT})|&(?!#?\w{{1,40}};))"
+PLAIN = rf"\A{_PLAIN_RUN}(?:{_PLAIN_MARK}{_PLAIN_RUN})*+\z"
 
 _SPACE = r"\t-\r\x1C-\x1F\x85\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000"
 SPACE_RUN = rf"(?![!-~])(?:[{_SPACE}][ {_SPACE}]*+| [ {_SPACE}]++)"
@@ -146,9 +154,16 @@ def repeats(most: int) -> str:
     return rf"([^\d\s][\uFE0F{_SKIN}]?+)" + r"\1" * most + r"\1*+"
 
 
-def repeats_hint(most: int) -> str:
-    """Match in all ASCII text where `repeats` does, and in some where it does not, at less cost."""
-    return r"(?s)(.)" + r"\1" * most
+def without_repeats(most: int) -> str:
+    """Match most ASCII texts in which `repeats` finds nothing, and none in which it does.
+
+    Where more than three are too many, it is enough to look at each second character (or third, and
+    so on): of a run that is too long it sees three at the least.
+    """
+    stride = max(1, most - 1)
+    skipped = f".{{{stride - 1}}}" if stride > 1 else ""
+    too_many = r"\1" * (most + 1 - stride)
+    return rf"(?s)\A(?:(.)(?!{too_many}){skipped})*+.{{0,{stride - 1}}}\z"
 
 
 _ACCENTS = r"\u0300-\u036F\u1AB0-\u1AFF\u1DC0-\u1DFF\uFE20-\uFE2F"
@@ -209,63 +224,78 @@ REFERENCES = _references()
 
 _IS = r"it|he|she|that|there|here|what|who|where|when|why|how|everything|nothing|something"
 _WOULD = r"I|you|he|she|it|we|they|that|there|who"
-_RULES = (
-    ("ain't", "is not", ""),
-    ("Ain't", "Is not", ""),
-    ("n't", "nnot", r"(?<=\b(?i:can't))"),
-    ("on't", "ill not", r"(?<=\b(?i:won't))"),
-    ("han't", "hall not", r"(?<=\b(?i:shan't))"),
-    ("n't", " not", r"(?<=[A-Za-z](?i:n't))"),
-    ("'re", " are", r"(?<=[A-Za-z](?i:'re))"),
-    ("'ve", " have", r"(?<=[A-Za-z](?i:'ve))"),
-    ("'ll", " will", r"(?<=[A-Za-z](?i:'ll))"),
-    ("'m", " am", r"(?<=\b(?i:i'm))"),
-    ("'s", " us", r"(?<=\b(?i:let's))"),
-    ("'s", " has", rf"(?<=\b(?i:(?:{_IS})'s))(?=\s++(?i:been|got)\b)"),
-    ("'s", " is", rf"(?<=\b(?i:(?:{_IS})'s))"),
-    ("'d", " had", rf"(?<=\b(?i:(?:{_WOULD})'d))(?=\s++(?i:been|better)\b)"),
-    ("'d", " would", rf"(?<=\b(?i:(?:{_WOULD})'d))"),
-    ("'all", "ou all", r"(?<=\b(?i:y'all))"),
-    ("'tis", "it is", r"(?<!\w.{4})"),
-    ("'Tis", "It is", r"(?<!\w.{4})"),
-    ("'twas", "it was", r"(?<!\w.{5})"),
-    ("'Twas", "It was", r"(?<!\w.{5})"),
-)
-"""What is matched; what stands in its place; what must hold behind and ahead of its end.
-
-``'`` stands for any apostrophe. The first that fits wins. Each holds in capitals as well.
-"""
 
 
-def _contractions(apostrophe: str) -> tuple[str, str, str]:
-    """Build one expression for all contractions, its replacement, and the words it copies from.
+class Contraction(NamedTuple):
+    """What makes a contraction of the text around an apostrophe, and what it stands for.
 
-    Java's replacement string cannot choose between words, and one pass over the text for each
-    word would be slow. So the words are appended to the text, each between noncharacters; the
-    alternative that matches looks ahead and captures its own, and the replacement is the sum of
-    all groups, of which all but one are empty.
+    Attributes
+    ----------
+    left : str
+        What ends the text before the apostrophe, and is replaced together with the ending.
+    behind : str
+        Expression of what stands before `left`, no farther from the apostrophe than
+        `CONTRACTION_REACH`.
+    words : str
+        What stands in the place of `left`, apostrophe and ending.
+    ahead : str
+        Expression of what must follow the ending.
     """
-    rules = dict.fromkeys(
-        (short.upper() if loud else short, long.upper() if loud else long, condition)
-        for short, long, condition in _RULES
-        for loud in (False, True)
+
+    left: str
+    behind: str
+    words: str
+    ahead: str = ""
+
+
+# By their ending, the frequent ones first; of those with the same ending the first that fits wins.
+_CONTRACTIONS = {
+    "t": (
+        Contraction("can", r"\b", "cannot"),
+        Contraction("Can", r"\b", "Cannot"),
+        Contraction("won", r"\b", "will not"),
+        Contraction("Won", r"\b", "Will not"),
+        Contraction("shan", r"\b", "shall not"),
+        Contraction("Shan", r"\b", "Shall not"),
+        Contraction("ain", r"\b", "is not"),
+        Contraction("Ain", r"\b", "Is not"),
+        Contraction("n", "[A-Za-z]", " not"),
+    ),
+    "s": (
+        Contraction("", rf"\b(?i:{_IS})", " has", r"\s++(?i:been|got)\b"),
+        Contraction("", rf"\b(?i:{_IS})", " is"),
+        Contraction("et", r"\b[Ll]", "et us"),
+    ),
+    "m": (Contraction("", r"\b[Ii]", " am"),),
+    "ve": (Contraction("", "[A-Za-z]", " have"),),
+    "ll": (Contraction("", "[A-Za-z]", " will"),),
+    "re": (Contraction("", "[A-Za-z]", " are"),),
+    "d": (
+        Contraction("", rf"\b(?i:{_WOULD})", " had", r"\s++(?i:been|better)\b"),
+        Contraction("", rf"\b(?i:{_WOULD})", " would"),
+    ),
+    "all": (Contraction("", r"\b[Yy]", "ou all"),),
+    "tis": (Contraction("", r"(?<!\w)", "it is"),),
+    "Tis": (Contraction("", r"(?<!\w)", "It is"),),
+    "twas": (Contraction("", r"(?<!\w)", "it was"),),
+    "Twas": (Contraction("", r"(?<!\w)", "It was"),),
+}
+_LOUD = {
+    ending.upper(): tuple(
+        dict.fromkeys(
+            rule._replace(left=rule.left.upper(), words=rule.words.upper()) for rule in rules
+        )
     )
-    alternatives = [
-        f"{short}\\b{condition}".replace("'", apostrophe) + f"(?=.*\uffff({long})\uffff)"
-        for short, long, condition in rules
-    ]
-    # One test in a table turns most characters away, one of three letters at most all but a few.
-    start = rf"(?s)(?=[aAhHnNoO{apostrophe.strip('[]')}])(?=[aAhHiInNoO]{{0,3}}+{apostrophe})"
-    pattern = start + "(?:" + "|".join(alternatives) + ")"
-    groups = "".join(f"${group}" for group in range(1, len(alternatives) + 1))
-    words = dict.fromkeys(long for _, long, _ in rules)
-    return pattern, groups, "\uffff" + "\uffff".join(words) + "\uffff"
+    for ending, rules in _CONTRACTIONS.items()
+}
+CONTRACTIONS: dict[str, tuple[Contraction, ...]] = {**_CONTRACTIONS, **_LOUD}
+CONTRACTION_REACH = 14  # bytes: those of "everything", and of one character before it
 
+CURLY_APOSTROPHE = (
+    r"(?<=\p{L})[\u2019\u02BC](?=\p{L})|(?<![\p{L}\p{N}])[\u2019\u02BC](?=(?i:tis|twas)\b)"
+)
 
-CONTRACTION, EXPANSION, EXPANSION_WORDS = _contractions("'")
-CURLY_CONTRACTION, _, _ = _contractions(r"['\u2019\u02BC]")  # as slow as it is rare
-
-# Looking ahead to the words costs as much as the text is long, for each contraction in it. Longer
-# texts are cut into pieces, where no contraction is cut in two.
+# A text is copied for each apostrophe in it. Longer ones are cut into pieces, where no contraction
+# is cut in two.
 EXPANSION_LONG = 2000
 EXPANSION_PIECE = r"(?s).{1,1000}+[^.!?,\n]{0,1000}+\S*+"

@@ -7,6 +7,7 @@ lambda's variable, so it is evaluated once and nesting many of them keeps the pl
 """
 
 from collections.abc import Callable
+from functools import reduce
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -283,9 +284,20 @@ def limit_repeats(text: Column, most: int = 3) -> Column:
     """
     if most < 1:
         raise ConfigError(f"limit_repeats: most must be at least 1, got {most}")
-    return _where(
+    return choose(
         text,
-        lambda t: t.rlike(patterns.repeats_hint(most)) | _has_non_ascii(t),
+        _has_non_ascii,
+        lambda t: F.regexp_replace(t, patterns.repeats(most), "$1" * most),
+        lambda t: limit_ascii_repeats(t, most),
+    )
+
+
+def limit_ascii_repeats(text: Column, most: int = 3) -> Column:
+    """Do as `limit_repeats` where all is ASCII."""
+    return choose(
+        text,
+        lambda t: t.rlike(patterns.without_repeats(most)),
+        lambda t: t,
         lambda t: F.regexp_replace(t, patterns.repeats(most), "$1" * most),
     )
 
@@ -293,7 +305,7 @@ def limit_repeats(text: Column, most: int = 3) -> Column:
 def expand_contractions(text: Column) -> Column:
     """Write out English contractions: ``don't`` becomes ``do not``, ``DON'T`` ``DO NOT``.
 
-    Straight and curly apostrophes are read alike. What is ambiguous is decided so: ``'s`` is
+    Curly apostrophes inside a word become straight. What is ambiguous is decided so: ``'s`` is
     "is" ("has" before "been" and "got") after pronouns and question words, and else possessive
     and left alone (``dress's``); ``'d`` is "would" after pronouns ("had" before "been" and
     "better"); ``ain't`` is "is not". What is not listed (``o'clock``, ``ma'am``) stays.
@@ -304,28 +316,68 @@ def expand_contractions(text: Column) -> Column:
     >>> df.select(expand_contractions(df.text).alias("text")).head().text
     "It is small, I CANNOT zip the dress's side"
     """
-    added = len(patterns.EXPANSION_WORDS)
+    straight = _where(
+        text,
+        lambda t: t.contains("\u2019") | t.contains("\u02bc"),
+        lambda t: F.regexp_replace(t, patterns.CURLY_APOSTROPHE, "'"),
+    )
+    return expand_straight_contractions(straight)
 
-    def expanded(t: Column, pattern: str) -> Column:
-        longer = F.concat(t, F.lit(patterns.EXPANSION_WORDS))
-        result = F.regexp_replace(longer, pattern, patterns.EXPANSION)
-        return _let(result, lambda r: F.left(r, F.length(r) - added))
 
-    def piece(t: Column) -> Column:
-        return F.when(_has_non_ascii(t), expanded(t, patterns.CURLY_CONTRACTION)).otherwise(
-            expanded(t, patterns.CONTRACTION)
+def expand_straight_contractions(text: Column) -> Column:
+    """Do as `expand_contractions` where all apostrophes are straight."""
+
+    def expanded(part: Column) -> Column:
+        return _let(
+            F.split(part, "'", -1),
+            lambda pieces: F.call_function(
+                "aggregate", F.slice(pieces, 2, F.size(pieces)), pieces[0], F.expr(_JOIN)
+            ),
         )
 
     def change(t: Column) -> Column:
-        pieces = F.when(F.length(t) <= patterns.EXPANSION_LONG, F.array(t)).otherwise(
+        parts = F.when(F.octet_length(t) <= patterns.EXPANSION_LONG, F.array(t)).otherwise(
             F.regexp_extract_all(t, F.lit(patterns.EXPANSION_PIECE), 0)
         )
-        return F.array_join(F.transform(pieces, piece), "")
+        return F.array_join(F.transform(parts, expanded), "")
 
-    def has_apostrophe(t: Column) -> Column:
-        return t.contains("'") | t.contains("\u2019") | t.contains("\u02bc")
+    return _where(text, lambda t: t.contains("'"), change)
 
-    return _where(text, has_apostrophe, change)
+
+def _join() -> str:
+    """Write the SQL that joins what stands before an apostrophe, ``done``, and the piece behind it.
+
+    As Columns its hundreds of nodes would take seconds to make, each a call into Java. Cut is by
+    bytes, which costs less than by characters: what is cut off is ASCII.
+    """
+    reach = patterns.CONTRACTION_REACH
+    near = f"cast(substr(cast(done as binary), -{reach}, {reach}) as string)"
+    endings = []
+    for ending, rules in patterns.CONTRACTIONS.items():
+        starts = []
+        for rule in rules:
+            start, test = "done", f"{near} rlike {_sql(rule.behind + rule.left + _END)}"
+            if rule.left:
+                left = f"octet_length(done) - {len(rule.left)}"
+                start = f"cast(substr(cast(done as binary), 1, {left}) as string)"
+                test = f"endswith(done, '{rule.left}') and {test}"
+            if rule.ahead:
+                test = f"piece rlike {_sql('^' + ending + rule.ahead)} and {test}"
+            starts.append(f"when {test} then concat({start}, '{rule.words}')")
+        rest = f"cast(substr(cast(piece as binary), {len(ending) + 1}) as string)"
+        ends = f"startswith(piece, '{ending}') and piece rlike {_sql('^' + ending + _EDGE)}"
+        endings.append(f"when {ends} then concat(case {' '.join(starts)} end, {rest})")
+    kept = "concat(done, chr(39), piece)"
+    return f"(done, piece) -> coalesce(case {' '.join(endings)} end, {kept})"
+
+
+def _sql(pattern: str) -> str:
+    """Write a regular expression for SQL, where what a backslash means is the session's setting."""
+    return "translate('{}', '\u00a6', chr(92))".format(pattern.replace("\\", "\u00a6"))
+
+
+_END, _EDGE = r"\z", r"\b"
+_JOIN = _join()
 
 
 def remove_punctuation(text: Column) -> Column:
@@ -357,7 +409,7 @@ def remove_control_chars(text: Column) -> Column:
     """
     return _where(
         text,
-        lambda t: t.rlike(patterns.ODD_ASCII) | _has_non_ascii(t),
+        lambda t: t.rlike(patterns.CONTROL_HINT) | _has_non_ascii(t),
         lambda t: F.regexp_replace(t, patterns.CONTROL, "$1"),
     )
 
@@ -387,19 +439,27 @@ def _let(value: Column, body: Callable[[Column], Column]) -> Column:
     return F.transform(F.array(value), body)[0]
 
 
-def is_suspect(text: Column) -> Column:
-    """Say whether any mark is in `text`: markup, an address, a control or non-ASCII character.
+def is_plain(text: Column) -> Column:
+    """Say whether `text` has no mark: no markup or address, no control or non-ASCII character.
 
-    Where it is false, only words, numbers, hashtags, currency, repeats and runs of spaces are left
-    to clean. One scan takes the place of the first test of a dozen functions.
+    Where it is true, only words, numbers, hashtags, currency, repeats and white space are left to
+    clean. One scan takes the place of the first test of a dozen functions.
     """
-    return text.rlike(patterns.SUSPECT) | _has_non_ascii(text)
+    return text.rlike(patterns.PLAIN)
 
 
-def normalize_spaces(text: Column) -> Column:
-    """Do as `normalize_whitespace` where spaces are all the whitespace there is."""
+def normalize_plain_whitespace(text: Column) -> Column:
+    """Do as `normalize_whitespace` where spaces, tabs and line breaks are all there is of it."""
+    breaks = ("\r\n\r\n", "\n\n", "\r\n", "\n", "\r", "\t")
+
+    def spaced(t: Column) -> Column:
+        return reduce(lambda t, mark: F.replace(t, F.lit(mark), F.lit(" ")), breaks, t)
+
+    on_one_line = _where(
+        text, lambda t: t.contains("\n") | t.contains("\r") | t.contains("\t"), spaced
+    )
     return F.trim(
-        _where(text, lambda t: t.contains("  "), lambda t: F.regexp_replace(t, " {2,}", " "))
+        _where(on_one_line, lambda t: t.contains("  "), lambda t: F.regexp_replace(t, " {2,}", " "))
     )
 
 

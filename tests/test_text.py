@@ -1,7 +1,10 @@
 import html
+import random
+import re
 import string as ascii_
 import unicodedata
 from collections.abc import Callable
+from functools import reduce
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -157,6 +160,9 @@ CASES: dict[Function, dict[str, str]] = {
         "the dress's hem, Jo's, o'clock, ma'am": "the dress's hem, Jo's, o'clock, ma'am",
         "'really' 5'8 'll 're-wear rock'n'roll": "'really' 5'8 'll 're-wear rock'n'roll",
         "\uffff don't\nit's": "\uffff do not\nit is",
+        "\u2018it\u2019s\u2019 it\u02bcs '\u2019": "\u2018it is\u2019 it is '\u2019",
+        "caf\u00e9's nothing's na\u00efve'd": "caf\u00e9's nothing is na\u00efve'd",
+        "outfit's it'sy I'd've": "outfit's it'sy I would have",
     },
     t.remove_punctuation: {
         "don't wait...buy \u201cit\u201d!": "dont wait buy  it ",
@@ -248,6 +254,15 @@ def test_nesting_keeps_the_plan_small_and_free_of_python(spark: SparkSession) ->
     assert len(told) < 100_000
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 5])
+def test_repeats_go_as_by_python_s_expression(spark: SparkSession, most: int) -> None:
+    chance = random.Random(most)
+    texts = ["".join(chance.choices("ab .!1\n", [6, 2, 1, 1, 1, 1, 1], k=20)) for _ in range(2000)]
+    texts += [texts[0] + "c" * n for n in range(9)]
+    wanted = [re.sub(rf"([^\d\s])\1{{{most},}}", r"\1" * most, text) for text in texts]
+    assert applied(spark, lambda column: t.limit_repeats(column, most), texts) == wanted
+
+
 def test_limit_repeats_refuses_less_than_one() -> None:
     with pytest.raises(ConfigError, match="at least 1, got 0"):
         t.limit_repeats(F.col("t"), 0)
@@ -283,8 +298,6 @@ def test_references_resolve_as_in_html_unescape(spark: SparkSession, texts: list
 
 
 def _strictly(text: str) -> str:
-    import re
-
     return re.sub(r"&(?:#[xX][0-9a-fA-F]+|#[0-9]+|\w+);", lambda m: html.unescape(m[0]), text)
 
 
@@ -333,6 +346,23 @@ def test_cleaning_twice_changes_nothing_more(spark: SparkSession, texts: list[st
     rows = spark.createDataFrame([(x,) for x in texts], "t string")
     once = cleaner.transform(rows).select(F.col("o").alias("t"))
     assert cleaner.transform(once).where("t != o").count() == 0
+
+
+def test_plain_text_goes_a_shorter_way_to_the_same(spark: SparkSession) -> None:
+    bits = [*"ab.!:1 \n\t&", "it's ", "don't", "&amp;", "...", "  ", "www.", ".com", "555-"]
+    chance = random.Random(1)
+    texts = ["x" + "".join(chance.choices(bits, k=chance.randint(1, 12))) for _ in range(2000)]
+    steps = [
+        t.remove_html_tags, t.unescape_html, t.remove_control_chars, t.normalize_quotes,
+        t.replace_urls, t.replace_emails, t.replace_phone_numbers, t.expand_contractions,
+        t.limit_repeats, t.normalize_whitespace,
+    ]  # fmt: skip
+    cleaner = TextCleaner(inputCols=["t"], outputCol="o")
+    rows = spark.createDataFrame([(text,) for text in texts], "t string").cache()
+    long_way = reduce(lambda column, step: step(column), steps, F.col("t"))
+    both = cleaner.transform(rows).select("t", "o", long_way.alias("wanted"))
+    assert 200 < rows.where(t.is_plain(F.col("t"))).count() < 1800
+    assert both.where("o != wanted").collect() == []
 
 
 class TestTextCleaner:
