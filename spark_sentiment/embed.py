@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pyspark import Accumulator, SparkContext, keyword_only
 from pyspark.ml import Transformer
@@ -345,6 +344,8 @@ class BertEmbeddings(
         return self.getOrDefault(param) if self.isDefined(param) else None
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
+        import pandas as pd  # two seconds that who does not embed need not wait
+
         self.transformSchema(dataset.schema)
         spark = dataset.sparkSession
         converted = self.convert(spark)

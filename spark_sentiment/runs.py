@@ -37,7 +37,8 @@ class Run:
     run_id : str
         Names the run. The same id again means the same run again: what it has appended is kept.
     config : mapping
-        The configuration, of JSON's types. It is stored: no secrets.
+        The configuration, of JSON's types. It is stored: no secrets. What stands under ``run``
+        names the run and is not compared.
     inputs : str, optional
         Fingerprint of what the run reads from outside of `tables`, such as `digest` of the reviews.
 
@@ -80,8 +81,8 @@ class Run:
     ) -> None:
         self.tables = tables
         self.run_id = run_id
-        self._config = json.dumps(config, sort_keys=True, ensure_ascii=False)
-        self.fingerprint = hashlib.sha256(f"{self._config}\n{inputs}".encode()).hexdigest()
+        self._config = _canonical(config)
+        self.fingerprint = fingerprint(config, inputs)
         self._model: tuple[str | None, str | None] = (None, None)
         self._reads: dict[tuple[str, int], None] = {}
         self._writes: dict[tuple[str, int], None] = {}
@@ -235,6 +236,28 @@ def last_rows(tables: Tables) -> DataFrame:
     return rows.groupBy("run_id").agg(newest.alias("_row")).select("_row.*")
 
 
+def fingerprint(config: Mapping[str, Any], inputs: str = "") -> str:
+    """Return the SHA-256 of what decides a run's result, as `Run` takes it: 64 digits.
+
+    Examples
+    --------
+    >>> fingerprint({"seed": 7, "run": {"id": "a"}}) == fingerprint({"seed": 7})
+    True
+    """
+    deciding = _canonical({key: value for key, value in config.items() if key != "run"})
+    return hashlib.sha256(f"{deciding}\n{inputs}".encode()).hexdigest()
+
+
+def finished_with(tables: Tables, model_fingerprint: str) -> Row | None:
+    """Return the row of the newest finished run whose model has this fingerprint, None for none."""
+    if not tables.exists("runs"):
+        return None
+    made = F.col("model_fingerprint") == model_fingerprint
+    rows = tables.read("runs").where(made & (F.col("status") == "finished"))
+    found = rows.agg(F.max_by(F.struct(*rows.columns), "ended_at").alias("last")).head()
+    return None if found is None else found["last"]
+
+
 def package_version() -> str:
     """Return the installed version of the package, or ``unknown`` where it runs from a zip."""
     try:
@@ -258,6 +281,10 @@ def code_digest() -> str:
         content = file.read_bytes()
         whole.update(f"{name}\0{len(content)}\0".encode() + content)
     return whole.hexdigest()
+
+
+def _canonical(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, sort_keys=True, ensure_ascii=False)
 
 
 def _sources(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:

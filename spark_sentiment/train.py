@@ -1,6 +1,7 @@
 """The main job: clean, label, measure bias, balance, embed, train, evaluate, into Delta."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from spark_sentiment.job import Steps, show
 from spark_sentiment.labels import SENTIMENTS
 from spark_sentiment.pipeline import LABEL, TEXT
 from spark_sentiment.reviews import REVIEWS, ReadCounts
-from spark_sentiment.runs import Run, code_digest
+from spark_sentiment.runs import Run, code_digest, fingerprint, finished_with
 from spark_sentiment.split import split_by_text
 from spark_sentiment.tables import digest
 from spark_sentiment.vector_store import text_hash
@@ -91,8 +92,8 @@ def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
 def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trained:
     """Run the main job, and return what it found.
 
-    A run id that has finished before, with the same configuration and input, is not run again:
-    what it found is read from its tables.
+    What has finished before, with the same configuration, input and code, is not run again: what it
+    found is read from its tables. A run id of its own, ``run.id``, runs it again.
 
     Parameters
     ----------
@@ -122,13 +123,20 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
         found = workspace.reviews(spark, conf).persist()
     with steps("reading reviews") as step:
         intake = found.check(conf.reviews.max_rejected_share)
-        inputs = digest(found.rows)
+        inputs = " ".join([digest(found.rows), *_weights(conf, spark)])
         step.rows = intake.read
-    name = workspace.run_id(conf, "train")
+    settings = workspace.settings(conf)
+    made_of = f"{fingerprint(settings, inputs)} {code_digest()}"
+    model_fingerprint = hashlib.sha256(made_of.encode()).hexdigest()
+    with steps("looking for what has been done before"):
+        earlier = None if conf.run.id else finished_with(tables, model_fingerprint)
+        name = earlier["run_id"] if earlier else workspace.run_id(conf, "train")
+        run = Run(tables, name, settings, inputs=inputs)
+        earlier = run.finished() if conf.run.id else earlier
     path = workspace.model_folder(conf, name)
-    run = Run(tables, name, workspace.settings(conf), inputs=inputs)
-    if conf.run.id is not None and _is_done(run, spark, path):
-        with steps(f"run {name} has finished before: reading what it found"):
+    if earlier and earlier["model_path"] == path and workspace.is_there(spark, path):
+        again = "" if conf.run.id else " (--set run.id=NAME runs it again)"
+        with steps(f"run {name} has finished before{again}: reading what it found"):
             learned = _recorded(run)
     else:
         with ExitStack() as attempt:
@@ -138,18 +146,17 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
             model, learned = _learn(conf, found.reviews, run, steps)
             with steps("saving the model"):
                 model.write().overwrite().save(path)
-                made_of = f"{run.fingerprint} {code_digest()}"
-                run.set_model(path, hashlib.sha256(made_of.encode()).hexdigest())
+                run.set_model(path, model_fingerprint)
             with steps("writing results"):
                 _keep_results(run, learned)
     found.unpersist()
     return Trained(name, path, intake, learned, broken_gates(learned.bias, gates))
 
 
-def _is_done(run: Run, spark: SparkSession, path: str) -> bool:
-    """Tell whether `run` has finished before and its model, in `path`, is still there."""
-    last = run.finished()
-    return last is not None and last.model_path == path and workspace.is_there(spark, path)
+def _weights(conf: Config, spark: SparkSession) -> list[str]:
+    """Return the fingerprint of the BERT model, as what lies at its path may change; or nothing."""
+    bert = pipeline.embedding(conf)
+    return [] if bert is None else [bert.fingerprint(spark)]
 
 
 def _recorded(run: Run) -> Learned:
@@ -158,14 +165,15 @@ def _recorded(run: Run) -> Learned:
     def rows(name: str) -> DataFrame:
         return run.read(name).where(F.col("run_id") == run.run_id)
 
-    figures = {
-        (row.metric, row.label_class): row.value
-        for row in rows("evaluations").where("split = 'test'").collect()
-    }
+    with ThreadPoolExecutor() as side_by_side:
+        classes = side_by_side.submit(class_rows, rows("features"), len(SENTIMENTS), LABEL)
+        bias = side_by_side.submit(rows("bias_metrics").select(*ReportRow._fields).collect)
+        found = rows("evaluations").where("split = 'test'").collect()
+    figures = {(row.metric, row.label_class): row.value for row in found}
     return Learned(
-        class_rows(rows("features"), len(SENTIMENTS), LABEL),
+        classes.result(),
         Confusion.from_metrics(SENTIMENTS, figures),
-        [ReportRow(*row) for row in rows("bias_metrics").select(*ReportRow._fields).collect()],
+        [ReportRow(*row) for row in bias.result()],
     )
 
 
@@ -186,7 +194,7 @@ def _learn(
     stages: list[Any] = pipeline.preparation(conf)
     report, embedding = pipeline.report(conf), pipeline.embedding(conf)
     with steps("cleaning and labelling") as step:
-        ready = PipelineModel(stages).transform(reviews).persist()
+        ready = pipeline.detached(PipelineModel(stages).transform(reviews)).persist()
         classes = _classes(ready)
         step.rows = sum(classes)
     with steps("writing features"):
@@ -198,7 +206,7 @@ def _learn(
             bias += measured.rows
             stages.append(measured)
     if embedding is not None:
-        ready = workspace.kept_embeddings(run, steps)(embedding, ready).persist()
+        ready = pipeline.detached(workspace.kept_embeddings(run, steps)(embedding, ready)).persist()
         stages.append(embedding)
     train_part, test_part = _parts(ready, conf)
     with steps("training"):

@@ -109,6 +109,15 @@ def test_a_run_that_has_finished_is_not_run_again(
     assert {name: tables.version(name) for name in TABLES} == before
 
 
+def test_the_same_without_a_run_id_is_the_run_that_has_finished(
+    first: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert job.run("train", train.main, arguments(first[0])) == job.OK
+    again = capsys.readouterr()
+    assert again.out == first[1]
+    assert "run first has finished before (--set run.id=NAME runs it again)" in again.err
+
+
 def test_a_lost_model_is_made_again_and_nothing_else(tables: Tables, base: Path) -> None:
     names = set(TABLES) - {"runs"}
     before = {name: tables.version(name) for name in names}
