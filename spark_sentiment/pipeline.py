@@ -181,7 +181,7 @@ def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -
     """Put `df` through a fitted pipeline; `embed` does what a `BertEmbeddings` stage would."""
     for stage in model.stages:
         if embed is not None and isinstance(stage, BertEmbeddings):
-            df = embed(stage, df)
+            df = detached(embed(stage, detached(df)))
         else:
             df = stage.transform(df)
     return df

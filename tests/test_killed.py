@@ -24,7 +24,8 @@ import sys
 sys.path.insert(0, {tests!r})
 from spark_sentiment.session import session
 from test_killed import job
-conf = {{"spark.driver.memory": "1g", "spark.databricks.delta.snapshotPartitions": "1"}}
+conf = {{"spark.driver.memory": "1g", "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}}
 job(session("killed", "local[1]", conf), {base!r}, files={files})
 """
 
