@@ -284,22 +284,20 @@ def limit_repeats(text: Column, most: int = 3) -> Column:
     """
     if most < 1:
         raise ConfigError(f"limit_repeats: most must be at least 1, got {most}")
-    return choose(
-        text,
-        _has_non_ascii,
-        lambda t: F.regexp_replace(t, patterns.repeats(most), "$1" * most),
-        lambda t: limit_ascii_repeats(t, most),
-    )
+    return _limited(text, most, lambda t: _has_non_ascii(t) | _may_repeat(t, most))
 
 
 def limit_ascii_repeats(text: Column, most: int = 3) -> Column:
     """Do as `limit_repeats` where all is ASCII."""
-    return choose(
-        text,
-        lambda t: t.rlike(patterns.without_repeats(most)),
-        lambda t: t,
-        lambda t: F.regexp_replace(t, patterns.repeats(most), "$1" * most),
-    )
+    return _limited(text, most, lambda t: _may_repeat(t, most))
+
+
+def _may_repeat(text: Column, most: int) -> Column:
+    return ~text.rlike(patterns.without_repeats(most))
+
+
+def _limited(text: Column, most: int, trigger: Callable[[Column], Column]) -> Column:
+    return _where(text, trigger, lambda t: F.regexp_replace(t, patterns.repeats(most), "$1" * most))
 
 
 def expand_contractions(text: Column) -> Column:

@@ -89,12 +89,20 @@ def put(folder: Path, name: str, content: str | bytes) -> str:
 
 def test_each_record_of_hard_files_ends_where_it_must(spark: SparkSession, tmp_path: Path) -> None:
     found: dict[str, list[object]] = {}
-    for i, (name, (content, _)) in enumerate(FILES.items()):
-        rows = read_reviews(spark, put(tmp_path, f"{i}.csv", content), ABC).rows.collect()
-        ordered = sorted(rows, key=lambda row: row.position)
-        found[name] = [row.reason or (row.title, row.review_text, row.rating) for row in ordered]
-        assert all((row.raw is None) == (row.reason is None) for row in ordered)
-    assert found == {name: records for name, (_, records) in FILES.items()}
+    expected: dict[str, object] = {}
+    union = None
+    for i, (name, (content, records)) in enumerate(FILES.items()):
+        result = read_reviews(spark, put(tmp_path, f"{i}.csv", content), ABC)
+        union = result.rows if union is None else union.unionByName(result.rows)
+        expected[name] = records
+        found[name] = []
+    assert union is not None
+    names = list(FILES)
+    for row in sorted(union.collect(), key=lambda row: row.position):
+        name = names[int(Path(row.source_file).stem)]
+        found[name].append(row.reason or (row.title, row.review_text, row.rating))
+        assert (row.raw is None) == (row.reason is None)
+    assert found == expected
 
 
 def test_raw_is_the_record_as_it_stands(spark: SparkSession, tmp_path: Path) -> None:
