@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from delta import configure_spark_with_delta_pip
 from pyspark.sql import SparkSession
@@ -23,6 +24,9 @@ _ANTLR = "org.antlr_antlr4-runtime-4.9.3"
 # A job of some minutes runs most of its code a few hundred times. At Java's own thresholds, making
 # that code fast took a third of two cores; what runs for longer is made fast a little later.
 _JAVA = "-XX:CompileThresholdScaling=4 -XX:+UseParallelGC"
+# Asked for by their bare names thousands of times while PySpark builds columns and plans.
+_CLASSES = ("functions", "Column", "PythonUtils", "PythonRDD", "SparkSession")
+_PACKAGES = ("org", "apache", "spark", "sql", "catalyst", "expressions")
 # What Spark's launcher tells the Python driver it has started.
 _LAUNCHED = "PYSPARK_GATEWAY_PORT"
 
@@ -98,8 +102,16 @@ def session(
     True
     """
     active = SparkSession.getActiveSession()
-    if active is not None:
-        return active
+    if active is None:
+        active = _built(app, master, conf or {}, packages)
+    _remember_classes(active)
+    return active
+
+
+def _built(
+    app: str, master: str | None, conf: Mapping[str, str], packages: Sequence[str]
+) -> SparkSession:
+    """Return a new session: the launcher's, where there is one, else a local one with Delta."""
     builder = SparkSession.builder.appName(app)
     if _LAUNCHED in os.environ:
         return builder.getOrCreate()
@@ -118,7 +130,7 @@ def session(
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        **(conf or {}),
+        **conf,
     }
     builder = builder.master(master or "local[*]")
     for key, value in settings.items():
@@ -130,6 +142,20 @@ def session(
         builder = configure_spark_with_delta_pip(builder, list(packages))
     built: SparkSession = builder.getOrCreate()
     return built
+
+
+def _remember_classes(spark: SparkSession) -> None:
+    """Look up once the Java classes that PySpark looks up anew with each column it makes.
+
+    Such a lookup by a bare name tries the name in each imported package and so searches every jar
+    on the class path for classes that do not exist: a millisecond each, most of the time of
+    ``F.col``.
+    """
+    view: Any = spark._jvm
+    for name in _CLASSES:
+        vars(view)[name] = getattr(view, name)
+    for name in _PACKAGES:
+        vars(view)[name] = view = getattr(view, name)
 
 
 def _fetched() -> list[str]:

@@ -1,9 +1,12 @@
-"""A missing or wrong Java is one line that says what to do."""
+"""Java is checked in one line that says what to do, and asked for no class twice."""
 
 from pathlib import Path
 
 import pytest
+from py4j import protocol
+from py4j.clientserver import JavaClient
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from spark_sentiment.errors import SetupError
 from spark_sentiment.session import check_java, session
@@ -67,3 +70,22 @@ def test_no_java_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_an_active_session_is_used_as_it_is(spark: SparkSession) -> None:
     assert session("other", master="local[7]").sparkContext is spark.sparkContext
     assert spark.sparkContext.master != "local[7]"
+
+
+def test_columns_are_made_without_looking_for_classes(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert session("tests") is spark
+    asked: list[str] = []
+    send = JavaClient.send_command
+
+    def listen(client: JavaClient, command: str, *args: object, **kwargs: object) -> object:
+        asked.append(command)
+        return send(client, command, *args, **kwargs)
+
+    monkeypatch.setattr(JavaClient, "send_command", listen)
+    F.transform("texts", lambda text: F.concat(F.lit("a"), text))
+    lookup = protocol.REFLECTION_COMMAND_NAME + protocol.REFL_GET_UNKNOWN_SUB_COMMAND_NAME
+    looked_for = [command.removeprefix(lookup) for command in asked if command.startswith(lookup)]
+    assert asked
+    assert all(name.startswith("org.apache.spark.sql.catalyst.") for name in looked_for)
