@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pyspark import Accumulator, SparkContext, keyword_only
 from pyspark.ml import Transformer
-from pyspark.ml.functions import array_to_vector
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
@@ -25,6 +24,7 @@ from spark_sentiment.checkpoint import POOLINGS
 from spark_sentiment.engines import ENGINES, PRECISIONS, Plan, cores, encoder
 from spark_sentiment.errors import CheckpointError
 from spark_sentiment.params import VECTOR, appended, boolean, integer, one_of, string
+from spark_sentiment.vectors import to_vector
 
 
 def embed_texts(
@@ -371,7 +371,7 @@ class BertEmbeddings(
         # result and once more for the result itself.
         udf = pandas_udf(embed, ArrayType(FloatType())).asNondeterministic()  # type: ignore[call-overload]
         raw, out = f"{self.uid}_array", self.getOutputCol()
-        vector = F.when(F.col(raw).isNotNull(), array_to_vector(F.col(raw)))
+        vector = F.when(F.col(raw).isNotNull(), to_vector(F.col(raw)))
         embedded = dataset.withColumn(raw, udf(dataset[self.getInputCol()]))
         return embedded.withColumn(out, vector).drop(raw)
 

@@ -11,7 +11,6 @@ import numpy as np
 from pyspark import inheritable_thread_target, keyword_only
 from pyspark.ml import Estimator, Model
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
-from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import (
     HasLabelCol,
@@ -35,6 +34,7 @@ from spark_sentiment.classes import KEY, class_counts, keyed, quoted
 from spark_sentiment.errors import DataError
 from spark_sentiment.params import VECTOR, absent, find, integer, number, one_of, schema_after
 from spark_sentiment.thresholds import best_offsets, margins
+from spark_sentiment.vectors import to_array, to_vector
 
 logger = logging.getLogger(__name__)
 
@@ -391,13 +391,13 @@ def _scored(models: Sequence[Any], widths: Sequence[int], data: DataFrame) -> Da
         data = model.transform(data)
     arrays = [_padded(_column(i, "probability"), width) for i, width in enumerate(widths)]
     logs = F.transform(F.concat(*arrays), lambda p: F.log(F.greatest(p, F.lit(_TINY))))
-    data = data.withColumn(_FEATURES, array_to_vector(logs))
+    data = data.withColumn(_FEATURES, to_vector(logs))
     return data.drop(*[_column(i, name) for i in range(len(models)) for name in _OUTPUTS])
 
 
 def _padded(probability: str, width: int) -> Column:
     """Give the array of a model's probabilities, 0 for the last classes where it knows fewer."""
-    known = vector_to_array(F.col(probability))
+    known = to_array(F.col(probability))
     return F.slice(F.concat(known, F.array_repeat(F.lit(0.0), width)), 1, width)
 
 

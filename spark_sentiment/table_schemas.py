@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pyspark.ml.functions import vector_to_array
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -25,6 +24,7 @@ from pyspark.sql.types import (
 
 from spark_sentiment import reviews
 from spark_sentiment.errors import SchemaError, TableError
+from spark_sentiment.vectors import to_array
 
 _WIDER: tuple[type[DataType], ...] = (
     ByteType,
@@ -377,5 +377,5 @@ def _cast(column: StructField, found: DataType | None) -> Column:
     value = F.col(f"`{column.name}`")
     if isinstance(found, VectorUDT) and isinstance(column.dataType, ArrayType):
         narrow = isinstance(column.dataType.elementType, FloatType)
-        return vector_to_array(value, "float32" if narrow else "float64")
+        return to_array(value, "float32" if narrow else "float64")
     return value.cast(column.dataType)

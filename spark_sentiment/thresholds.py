@@ -7,11 +7,11 @@ sooner: a class wins where probability / threshold is largest.
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_sentiment.classes import quoted
+from spark_sentiment.vectors import to_array
 
 LIMIT = 3.0
 """Largest offset tried, up or down, in units of log-probability."""
@@ -55,9 +55,7 @@ def margins(
     With three classes there are at most about 130,000 cells, however many rows. With more classes
     there could be more: of those, some 500,000 are taken.
     """
-    logs = F.transform(
-        vector_to_array(quoted(probability)), lambda p: F.log(F.greatest(p, F.lit(_TINY)))
-    )
+    logs = F.transform(to_array(quoted(probability)), lambda p: F.log(F.greatest(p, F.lit(_TINY))))
     cells = F.transform(
         F.col("__logs"),
         lambda s: F.greatest(

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
 
-from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -14,6 +13,7 @@ from pyspark.sql.types import ArrayType, NumericType, StringType
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.params import absent, find
 from spark_sentiment.tables import Tables
+from spark_sentiment.vectors import to_vector
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def embedded(
     finally:
         missing.unpersist()
     version = tables.version("embeddings")
-    vector = array_to_vector(F.col("vector").cast("array<double>")).alias(output)
+    vector = to_vector(F.col("vector").cast("array<double>")).alias(output)
     stored = tables.read("embeddings", version).where(F.col("model") == model)
     stored = stored.select(F.col(_HASH).alias("_key"), vector)
     joined = df.join(stored, text_hash(column) == F.col("_key"), "left").drop("_key")
