@@ -101,6 +101,13 @@ def numbers(value: Any) -> list[float]:
     return [check(item) for item in value]
 
 
+def names_by_key(value: Any) -> dict[str, str]:
+    """Param converter: a mapping from one non-empty string to another."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected a mapping from name to name, got {value!r}")
+    return {string(key): string(name) for key, name in value.items()}
+
+
 def by_label(check: Callable[[Any], Any]) -> Callable[[Any], dict[float, Any]]:
     """Param converter: a mapping from label (JSON makes it a string) to what `check` admits."""
 

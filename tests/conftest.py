@@ -1,5 +1,6 @@
 """One Spark session for all tests, with Delta, and small tables they share."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,14 @@ from pyspark.sql import SparkSession
 from spark_sentiment.session import session
 
 REAL_CSV = Path(__file__).parents[2] / "shared" / "data" / "womens_clothing_reviews.csv"
+
+
+# For the loopback services alone; Python workers have the environment that Java is started with.
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "of-the-tests",
+    "AWS_SECRET_ACCESS_KEY": "of-the-tests",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+}
 
 
 @pytest.fixture(scope="session")

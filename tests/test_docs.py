@@ -14,12 +14,12 @@ import spark_sentiment
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
-    importlib.import_module(f"spark_sentiment.{module.name}")
-    for module in pkgutil.iter_modules(spark_sentiment.__path__)
+    importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(spark_sentiment.__path__, "spark_sentiment.")
 ]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".")[-1])
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.split(".", 1)[-1])
 def test_examples_run(
     module: ModuleType, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from endpoint_service import add_up, running
 from pyspark.sql import SparkSession
 
 from spark_sentiment import config
@@ -52,12 +53,22 @@ def test_the_test_command_is_the_one_that_ci_runs() -> None:
     assert "uv run pytest" in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def test_the_pipeline_example_runs(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = blocks("python")
-    exec(compile(example, "README.md", "exec"), {})
+def test_the_python_examples_run(
+    spark: SparkSession, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline, scoring = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(pipeline, "README.md", "exec"), names)
     shown = capsys.readouterr().out
     assert "DPL" in shown
     assert "probability" in shown
+    with running() as runtime:
+        runtime.deploy("sentiment-xgboost", add_up)
+        # boto3's own setting, where the Python workers of this test see it
+        environment = spark.sparkContext.environment
+        monkeypatch.setitem(environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.url)
+        exec(compile(scoring, "README.md", "exec"), names)
+    assert re.search(r"\[0\.5,2\.0\]\|\s+2\.5\|\s+NULL", capsys.readouterr().out)
 
 
 def test_every_job_command_names_a_job_and_keys_that_exist() -> None:
@@ -74,7 +85,7 @@ def test_every_job_command_names_a_job_and_keys_that_exist() -> None:
 def test_every_module_stands_in_the_architecture() -> None:
     picture = README[README.index("## Architecture") : README.index("## Figures")]
     named = set(re.findall(r"\w+", picture))
-    modules = {path.stem for path in (ROOT / "spark_sentiment").glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in (ROOT / "spark_sentiment").rglob("*.py")} - {"__init__"}
     assert modules <= named
 
 

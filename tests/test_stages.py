@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from checkpoints import shared_tiny_checkpoint
 from chispa import assert_df_equality
+from endpoint_service import sums
 from pyspark.ml import Estimator, Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import SQLTransformer
@@ -25,6 +26,7 @@ from spark_sentiment.embed import BertEmbeddings
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.labels import RatingLabeler
 from spark_sentiment.ngrams import NGrams
+from spark_sentiment.sagemaker import SageMakerEndpointModel
 from spark_sentiment.stacked import Stacked
 
 
@@ -90,6 +92,19 @@ CASES: list[Case] = [
         needs="review_text",
         python=True,
         name="BertEmbeddings",
+    ),
+    Case(
+        lambda: SageMakerEndpointModel(
+            endpointName="sums",
+            endpointUrl=sums(),
+            algorithm="xgboost",
+            requestFormat="csv",
+            featuresCol="vector",
+            outputCols={"prediction": "sum"},
+        ),
+        needs="vector",
+        python=True,
+        name="SageMakerEndpointModel",
     ),
 ]
 

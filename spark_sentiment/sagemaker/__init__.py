@@ -1,0 +1,10 @@
+"""SageMaker's stages: an endpoint's predictions in a Pipeline.
+
+``endpoint`` has the stage; ``requests`` and ``replies`` say what goes over the wire, ``recordio``
+its binary form; ``invoke`` is one call, with what is repeated. boto3 is needed, by the extra
+``spark_sentiment[sagemaker]``.
+"""
+
+from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
+
+__all__ = ["SageMakerEndpointModel"]

@@ -1,0 +1,476 @@
+"""Rows -> requests -> an endpoint's predictions, on the executors."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark import keyword_only
+from pyspark.ml import Transformer
+from pyspark.ml.param import Param, Params
+from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol
+from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.types import (
+    ArrayType,
+    DataType,
+    DoubleType,
+    StringType,
+    StructField,
+    StructType,
+)
+
+from spark_sentiment.errors import DataError
+from spark_sentiment.params import VECTOR, absent, integer, names_by_key, number, one_of, string
+from spark_sentiment.sagemaker import replies, requests
+from spark_sentiment.sagemaker.invoke import MAX_BYTES, Caller, Service, client
+from spark_sentiment.sagemaker.replies import Reply
+from spark_sentiment.vectors import to_vector
+
+# Of a task: enough to find some dozen rows at fault, few enough where every row is.
+_HALVINGS = 200
+# One bad row among the three of a small partition is no sign of a bad endpoint.
+_ROWS_TO_JUDGE = 100
+
+
+class SageMakerEndpointModel(
+    Transformer,
+    HasFeaturesCol,
+    HasLabelCol,
+    DefaultParamsReadable["SageMakerEndpointModel"],
+    DefaultParamsWritable,
+):
+    """Score rows by a SageMaker real-time endpoint.
+
+    Parameters
+    ----------
+    endpointName : str
+        Name of an endpoint in service.
+    algorithm : str
+        What answers, and so how replies are read and which columns they give: a built-in
+        algorithm ('kmeans', 'pca', 'lda', 'ntm', 'linear-learner-regressor',
+        'linear-learner-binary', 'linear-learner-multiclass', 'factorization-machines-regressor',
+        'factorization-machines-binary', 'knn', 'randomcutforest', 'xgboost',
+        'xgboost-multiclass', 'blazingtext'), or 'csv' or 'jsonlines' for a container of one's own.
+    replySchema : str, optional
+        Of 'csv' and 'jsonlines': what a row of the reply holds, as 'label string, score double'.
+    requestFormat : {'csv', 'libsvm', 'jsonlines', 'recordio'}
+        How rows are sent: what SageMaker Spark's serializers write, byte for byte, and JSON lines.
+    featuresCol : str, default 'features'
+        Column to send, a vector; not used by 'jsonlines'.
+    labelCol : str, optional
+        Column that 'libsvm' writes as target; 0.0 where it is unset.
+    requestFields : dict of str to str, optional
+        Of 'jsonlines': each key of a line's object, and the column that it takes its value from,
+        such as {'source': 'text'} for BlazingText.
+    outputCols : dict of str to str, optional
+        Other names for columns of the reply, such as {'predicted_label': 'prediction'}.
+    errorCol : str, default 'endpoint_error'
+        Column that says why a row has no prediction; null where it has one.
+    variantCol : str, optional
+        Column for the production variant that answered.
+    targetVariant : str, optional
+        Variant to ask, whatever the weights.
+    region, endpointUrl : str, optional
+        AWS region and address of the service, where the environment's will not do.
+    maxBatchRows : int, default 500
+        Rows of a request at most.
+    maxBatchBytes : int, default 5242880
+        Bytes of a request at most; SageMaker takes 6,291,456, a serverless endpoint 4 MB.
+    concurrency : int, default 8
+        Requests of a task that are under way at once.
+    timeout : float, default 70.0
+        Seconds to wait for an answer; SageMaker gives a container 60.
+    maxAttempts : int, default 8
+        Times that a request is sent at most.
+    retryBudget : float, default 1.0
+        Retries of a task for each request of it, beyond its first twenty.
+    maxErrorShare : float, default 0.05
+        A task fails where a larger share of its rows, 0 to 1, has no prediction; where it has fewer
+        than 100 rows, the share is of 100.
+
+    Raises
+    ------
+    SchemaError
+        Before any Spark job, where a column is missing, mistyped, or already there.
+    DataError
+        From the tasks, where more than `maxErrorShare` of the rows have no prediction. The message
+        holds counts, statuses and codes, never a row.
+
+    Notes
+    -----
+    Throttling (also as HTTP 400 without a message), 424, 429, 5xx, time-outs and broken connections
+    are repeated after a random wait; no other 4xx is, nor is a 424 by which the container calls the
+    request wrong. A request of which the container or the reader refuses a part is halved until
+    the row at fault stands alone, so that its neighbours are scored.
+
+    Rows keep their order and number: Spark checks the number, this stage that each request of n
+    rows was answered by n. Text is made in the JVM; one Python worker per task sends it. Rows that
+    cannot be sent (null features, a row larger than `maxBatchBytes`) get no prediction and an
+    error. A task that Spark runs again asks the endpoint again.
+
+    Cost: the endpoint's; the requests of all tasks together are tasks times `concurrency`, which
+    should not be more than its instances can take. Saved are names and settings, no credentials:
+    boto3 finds those on each executor as it does everywhere.
+
+    Sources: InvokeEndpoint in SageMaker's API reference; SageMaker Spark's serializers.
+
+    Examples
+    --------
+    >>> model = SageMakerEndpointModel(
+    ...     endpointName="sentiment", algorithm="xgboost", requestFormat="csv"
+    ... )
+    >>> from pyspark.ml.linalg import VectorUDT
+    >>> columns = StructType().add("features", VectorUDT())
+    >>> model.transformSchema(columns).names
+    ['features', 'prediction', 'endpoint_error']
+    """
+
+    endpointName: Param[str] = Param(Params._dummy(), "endpointName", "endpoint to ask", string)
+    algorithm: Param[str] = Param(
+        Params._dummy(),
+        "algorithm",
+        "what answers, and so how it is read",
+        one_of(*replies.ALGORITHMS),
+    )
+    replySchema: Param[str] = Param(
+        Params._dummy(), "replySchema", "fields of a csv or jsonlines reply", string
+    )
+    requestFormat: Param[str] = Param(
+        Params._dummy(), "requestFormat", "how rows are sent", one_of(*requests.CONTENT_TYPES)
+    )
+    requestFields: Param[dict[str, str]] = Param(
+        Params._dummy(), "requestFields", "of jsonlines: key -> column", names_by_key
+    )
+    outputCols: Param[dict[str, str]] = Param(
+        Params._dummy(), "outputCols", "field of the reply -> column", names_by_key
+    )
+    errorCol: Param[str] = Param(
+        Params._dummy(), "errorCol", "column for why there is no prediction", string
+    )
+    variantCol: Param[str] = Param(
+        Params._dummy(), "variantCol", "column for the variant that answered", string
+    )
+    targetVariant: Param[str] = Param(Params._dummy(), "targetVariant", "variant to ask", string)
+    region: Param[str] = Param(Params._dummy(), "region", "AWS region", string)
+    endpointUrl: Param[str] = Param(
+        Params._dummy(), "endpointUrl", "address of the service", string
+    )
+    maxBatchRows: Param[int] = Param(
+        Params._dummy(), "maxBatchRows", "rows of a request at most", integer(1)
+    )
+    maxBatchBytes: Param[int] = Param(
+        Params._dummy(), "maxBatchBytes", "bytes of a request at most", integer(1, MAX_BYTES)
+    )
+    concurrency: Param[int] = Param(
+        Params._dummy(), "concurrency", "requests of a task under way at once", integer(1, 256)
+    )
+    timeout: Param[float] = Param(
+        Params._dummy(), "timeout", "seconds to wait for an answer", number(0, open_low=True)
+    )
+    maxAttempts: Param[int] = Param(
+        Params._dummy(), "maxAttempts", "times that a request is sent at most", integer(1)
+    )
+    retryBudget: Param[float] = Param(
+        Params._dummy(), "retryBudget", "retries for each request of a task", number(0)
+    )
+    maxErrorShare: Param[float] = Param(
+        Params._dummy(), "maxErrorShare", "share of rows that may lack a prediction", number(0, 1)
+    )
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        endpointName: str | None = None,
+        algorithm: str | None = None,
+        replySchema: str | None = None,
+        requestFormat: str | None = None,
+        featuresCol: str = "features",
+        labelCol: str | None = None,
+        requestFields: dict[str, str] | None = None,
+        outputCols: dict[str, str] | None = None,
+        errorCol: str = "endpoint_error",
+        variantCol: str | None = None,
+        targetVariant: str | None = None,
+        region: str | None = None,
+        endpointUrl: str | None = None,
+        maxBatchRows: int = 500,
+        maxBatchBytes: int = 5_242_880,
+        concurrency: int = 8,
+        timeout: float = 70.0,
+        maxAttempts: int = 8,
+        retryBudget: float = 1.0,
+        maxErrorShare: float = 0.05,
+    ) -> None:
+        super().__init__()
+        self._setDefault(
+            errorCol="endpoint_error",
+            requestFields={},
+            outputCols={},
+            maxBatchRows=500,
+            maxBatchBytes=5_242_880,
+            concurrency=8,
+            timeout=70.0,
+            maxAttempts=8,
+            retryBudget=1.0,
+            maxErrorShare=0.05,
+        )
+        self._set(**self._input_kwargs)
+
+    @keyword_only
+    def setParams(
+        self,
+        *,
+        endpointName: str | None = None,
+        algorithm: str | None = None,
+        replySchema: str | None = None,
+        requestFormat: str | None = None,
+        featuresCol: str = "features",
+        labelCol: str | None = None,
+        requestFields: dict[str, str] | None = None,
+        outputCols: dict[str, str] | None = None,
+        errorCol: str = "endpoint_error",
+        variantCol: str | None = None,
+        targetVariant: str | None = None,
+        region: str | None = None,
+        endpointUrl: str | None = None,
+        maxBatchRows: int = 500,
+        maxBatchBytes: int = 5_242_880,
+        concurrency: int = 8,
+        timeout: float = 70.0,
+        maxAttempts: int = 8,
+        retryBudget: float = 1.0,
+        maxErrorShare: float = 0.05,
+    ) -> "SageMakerEndpointModel":
+        """Set the Params given; the others stay."""
+        return self._set(**self._input_kwargs)
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """Return the schema `transform` yields; raise SchemaError where it cannot."""
+        form, features, label, fields = self._request()
+        requests.check(schema, self.uid, form, features, label, list(fields.values()))
+        for column, (_, kind) in self._added().items():
+            absent(schema, self.uid, column)
+            schema = StructType([*schema.fields, StructField(column, kind)])
+        return schema
+
+    def _request(self) -> tuple[str, str, str | None, dict[str, str]]:
+        """Return format, features, label and fields of a request."""
+        label = self.getLabelCol() if self.isSet(self.labelCol) else None
+        return (
+            self.getOrDefault(self.requestFormat),
+            self.getFeaturesCol(),
+            label,
+            self.getOrDefault(self.requestFields),
+        )
+
+    def _reply(self) -> Reply:
+        return replies.reply(self.getOrDefault(self.algorithm), self._asked(self.replySchema))
+
+    def _added(self) -> dict[str, tuple[str, DataType]]:
+        """Return the columns that `transform` adds: each one's field of a reply, and its type."""
+        named = self.getOrDefault(self.outputCols)
+        added = {named.get(name, name): (name, kind) for name, kind in self._reply().fields}
+        added[self.getOrDefault(self.errorCol)] = ("error", StringType())
+        if self.isSet(self.variantCol):
+            added[self.getOrDefault(self.variantCol)] = ("variant", StringType())
+        return added
+
+    def _asked(self, param: Param[Any]) -> Any:
+        """Return the Param's value, None where it is unset."""
+        return self.getOrDefault(param) if self.isDefined(param) else None
+
+    def _service(self, form: str, accept: str) -> Service:
+        return Service(
+            endpoint=self.getOrDefault(self.endpointName),
+            content_type=requests.CONTENT_TYPES[form],
+            accept=accept,
+            region=self._asked(self.region),
+            url=self._asked(self.endpointUrl),
+            variant=self._asked(self.targetVariant),
+            timeout=self.getOrDefault(self.timeout),
+            connections=self.getOrDefault(self.concurrency),
+            attempts=self.getOrDefault(self.maxAttempts),
+            budget=self.getOrDefault(self.retryBudget),
+        )
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        import pandas as pd  # two seconds that who does not score need not wait
+
+        self.transformSchema(dataset.schema)
+        request, answer = self._request(), self._reply()
+        form = request[0]
+        scoring = Scoring(
+            uid=self.uid,
+            form=form,
+            reply=answer,
+            service=self._service(form, answer.accept),
+            rows=self.getOrDefault(self.maxBatchRows),
+            bytes=self.getOrDefault(self.maxBatchBytes),
+            max_error_share=self.getOrDefault(self.maxErrorShare),
+        )
+        names = [*(name for name, _ in answer.fields), "error", "variant"]
+
+        def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+            parts = (_parts(batch) for batch in batches)
+            for rows in scored(scoring, parts):
+                yield pd.DataFrame(rows, columns=names, dtype=object)
+
+        returned = StructType()
+        for name, kind in [*answer.fields, ("error", StringType()), ("variant", StringType())]:
+            returned = returned.add(name, ArrayType(DoubleType()) if kind == VECTOR else kind)
+        # Called nondeterministic so that the optimizer never asks the endpoint twice for a row.
+        udf = pandas_udf(score, returned).asNondeterministic()  # type: ignore[call-overload]
+        raw = f"{self.uid}_reply"
+        added = {}
+        for column, (name, kind) in self._added().items():
+            value = F.col(raw)[name]
+            vector = F.when(value.isNotNull(), to_vector(value))
+            added[column] = vector if kind == VECTOR else value
+        record = requests.record(dataset.schema, *request)
+        return dataset.withColumn(raw, udf(record)).withColumns(added).drop(raw)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a task needs to score its rows; see `SageMakerEndpointModel`'s Params."""
+
+    uid: str
+    form: str
+    reply: Reply
+    service: Service
+    rows: int
+    bytes: int
+    max_error_share: float
+
+
+Row = tuple[Any, ...]
+
+
+def scored(scoring: Scoring, batches: Iterator[Sequence[Any]]) -> Iterator[list[Row]]:
+    """Score the batches of a task, in their order.
+
+    The requests of a batch are under way while the next one is read: an answer is waited for only
+    where it is the next to be given back.
+
+    Parameters
+    ----------
+    scoring : Scoring
+        What to ask, and how.
+    batches : iterator of sequence
+        Parts of requests, as `requests.record` makes them; None for a row that cannot be sent.
+
+    Yields
+    ------
+    list of tuple
+        For each batch, and each row of it: the reply's values, then error and variant.
+
+    Raises
+    ------
+    DataError
+        Where more rows than the allowed share have no prediction.
+    """
+    client(scoring.service)  # boto3 makes clients in one thread only
+    asker = _Asker(scoring)
+    seen, failed, last = 0, 0, ""
+    with ThreadPoolExecutor(scoring.service.connections) as pool:
+        # Enough that no thread waits for work, few enough that memory holds them.
+        free = threading.Semaphore(2 * scoring.service.connections)
+        waiting: deque[list[Future[list[Row]]]] = deque()
+
+        def submit(parts: list[bytes | str]) -> Future[list[Row]]:
+            free.acquire()
+            future = pool.submit(asker, parts)
+            future.add_done_callback(lambda _: free.release())
+            return future
+
+        def taken() -> list[Row]:
+            nonlocal seen, failed, last
+            rows = [row for future in waiting.popleft() for row in future.result()]
+            errors = [row[-2] for row in rows if row[-2] is not None]
+            seen, failed = seen + len(rows), failed + len(errors)
+            last = errors[-1] if errors else last
+            return rows
+
+        for batch in batches:
+            waiting.append([submit(parts) for parts in _requests(scoring, batch)])
+            while len(waiting) > 1 or (waiting and all(f.done() for f in waiting[0])):
+                yield taken()
+        while waiting:
+            yield taken()
+    if failed > scoring.max_error_share * max(seen, _ROWS_TO_JUDGE):
+        raise DataError(
+            f"{scoring.uid}: endpoint '{scoring.service.endpoint}' gave no prediction for "
+            f"{failed:,} of a task's {seen:,} rows, {failed / seen:.2%} where at most "
+            f"{scoring.max_error_share:.2%} is allowed; the last: {last}"
+        )
+
+
+class _Asker:
+    """Turns the parts of one request into rows, for the threads of one task."""
+
+    def __init__(self, scoring: Scoring) -> None:
+        self._scoring = scoring
+        self._caller = Caller(scoring.service)
+        self._halvings = _HALVINGS
+
+    def __call__(self, parts: list[bytes | str]) -> list[Row]:
+        """Return a row for each part; a part that is a string says why it cannot be sent."""
+        sendable = [part for part in parts if isinstance(part, bytes)]
+        answers = iter(self._asked(sendable) if sendable else ())
+        return [next(answers) if isinstance(p, bytes) else self._missing(p) for p in parts]
+
+    def _asked(self, parts: list[bytes]) -> list[Row]:
+        answer = self._caller(b"".join(parts))
+        why, may_be_one_row = answer.error, answer.refused
+        if why is None:
+            try:
+                rows = self._scoring.reply.read(answer.body)
+                if len(rows) == len(parts):
+                    return [(*row, None, answer.variant) for row in rows]
+                why = f"a reply held {len(rows)} rows for {len(parts)}"
+            except DataError as error:
+                why = str(error)
+            may_be_one_row = True
+        if len(parts) == 1 or not may_be_one_row or self._halvings <= 0:
+            return [self._missing(why)] * len(parts)
+        self._halvings -= 1
+        middle = len(parts) // 2
+        return self._asked(parts[:middle]) + self._asked(parts[middle:])
+
+    def _missing(self, why: str) -> Row:
+        return (*(None for _ in self._scoring.reply.fields), why, None)
+
+
+def _requests(scoring: Scoring, batch: Sequence[Any]) -> Iterator[list[bytes | str]]:
+    """Cut a batch into requests of at most so many rows and bytes."""
+    parts: list[bytes | str] = []
+    size = 0
+    for row in batch:
+        part: bytes | str = "nothing to send: null"
+        if row is not None:
+            part = requests.encoded(scoring.form, row)
+            if len(part) > scoring.bytes:
+                part = f"a row of {len(part):,} bytes is above maxBatchBytes, {scoring.bytes:,}"
+        added = len(part) if isinstance(part, bytes) else 0
+        if parts and (len(parts) == scoring.rows or size + added > scoring.bytes):
+            yield parts
+            parts, size = [], 0
+        parts.append(part)
+        size += added
+    if parts:
+        yield parts
+
+
+def _parts(batch: Any) -> list[Any]:
+    """Return the rows of what Spark hands over: a Series of strings, or a struct's DataFrame."""
+    if batch.ndim == 1:
+        return list(batch)
+    rows = batch.to_dict("records")
+    return [row if row["values"] is not None else None for row in rows]
