@@ -244,7 +244,8 @@ class Stacked(Estimator["StackedModel"], _Columns, MLReadable["Stacked"], MLWrit
             )
             for fold, models in enumerate(by_fold)
         ]
-        top = self._top(_computed(reduce(DataFrame.union, unseen)), classes)
+        answers = reduce(DataFrame.union, unseen).coalesce(max(1, rows.rdd.getNumPartitions()))
+        top = self._top(_computed(answers), classes)
         model = StackedModel(models=last, top=top, widths=widths)
         return self._copyValues(model)
 

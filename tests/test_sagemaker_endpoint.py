@@ -203,6 +203,19 @@ class TestSchema:
         with pytest.raises(SchemaError, match="column 'text' is missing"):
             lengths(runtime).transform(spark.range(1))
 
+    @pytest.mark.parametrize("name", ["endpointName", "algorithm", "requestFormat"])
+    def test_what_must_be_set_is_named(
+        self, name: str, runtime: Runtime, spark: SparkSession
+    ) -> None:
+        model = lengths(runtime)
+        model.clear(model.getParam(name))
+        with pytest.raises(SchemaError, match=f"{name} is not set"):
+            model.transform(texts(spark, 1))
+
+    def test_json_lines_need_fields(self, runtime: Runtime, spark: SparkSession) -> None:
+        with pytest.raises(SchemaError, match="needs requestFields"):
+            lengths(runtime, requestFields={}).transform(texts(spark, 1))
+
     def test_features_must_be_a_vector(self, runtime: Runtime, spark: SparkSession) -> None:
         model = SageMakerEndpointModel(
             endpointName="sums", algorithm="xgboost", requestFormat="csv"

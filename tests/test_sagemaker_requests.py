@@ -136,11 +136,17 @@ UPSTREAM = """
 import json, sys
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql.types import StructType
-from spark_sentiment.session import session
+from pyspark.sql import SparkSession
 jar, vectors = sys.argv[1], json.loads(sys.argv[2])
+settings = {
+    "spark.jars": jar,
+    "spark.jars.packages": "com.google.protobuf:protobuf-java:3.19.4",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.ui.enabled": "false",
+}
 try:
-    spark = session("upstream", master="local[1]", conf={"spark.jars": jar},
-                    packages=["com.google.protobuf:protobuf-java:3.19.4"])
+    spark = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
 except Exception as error:
     sys.exit(f"JARS {error}")
 made = [Vectors.dense(v) if isinstance(v, list) else Vectors.sparse(*v["sparse"]) for v in vectors]

@@ -26,6 +26,7 @@ from spark_sentiment.sparknlp import spark_nlp_chain, spark_nlp_conf
 
 builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
 builder = builder.config("spark.driver.memory", "3g").config("spark.driver.host", "127.0.0.1")
+builder = builder.config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1")
 for key, value in spark_nlp_conf().items():
     builder = builder.config(key, value)
 try:

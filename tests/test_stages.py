@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
 
 import spark_sentiment
+import spark_sentiment.sagemaker
 from spark_sentiment.balance import Resampled
 from spark_sentiment.bias import BiasReport, Facet
 from spark_sentiment.class_weights import ClassWeights
@@ -256,7 +257,8 @@ def params(stage: Any) -> dict[str, Any]:
 
 
 def test_every_public_stage_is_under_contract() -> None:
-    public = [getattr(spark_sentiment, name) for name in getattr(spark_sentiment, "__all__", [])]
+    packages = (spark_sentiment, spark_sentiment.sagemaker)
+    public = [getattr(package, name) for package in packages for name in package.__all__]
     stages = {cls.__name__ for cls in public if hasattr(cls, "transformSchema")}
-    models = {name for name in stages if name.endswith("Model")}
-    assert stages - models == {str(case) for case in CASES}
+    fitted_by_a_case = {f"{name}Model" for name in stages}
+    assert stages - fitted_by_a_case == {str(case) for case in CASES}

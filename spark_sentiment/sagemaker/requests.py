@@ -10,8 +10,9 @@ from typing import Any
 from pyspark.ml.linalg import VectorUDT
 from pyspark.sql import Column
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import NumericType, StructType
 
+from spark_sentiment.errors import SchemaError
 from spark_sentiment.params import find
 from spark_sentiment.sagemaker import recordio
 from spark_sentiment.vectors import to_array
@@ -30,12 +31,16 @@ def check(
 ) -> None:
     """Raise SchemaError where a request cannot be made of these columns."""
     if form == "jsonlines":
+        if not fields:
+            raise SchemaError(
+                f"{uid}: requestFormat 'jsonlines' needs requestFields: key -> column"
+            )
         for name in fields:
             find(schema, uid, name)
         return
     find(schema, uid, features, VectorUDT)
     if label is not None:
-        find(schema, uid, label)
+        find(schema, uid, label, NumericType)
 
 
 def record(
