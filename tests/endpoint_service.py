@@ -67,8 +67,11 @@ class Runtime:
 
     def fault(self) -> str | None:
         with self.lock:
-            failed = self.faults and self.dice.random() < self.share
-            return self.dice.choice(list(self.faults)) if failed else None
+            if not self.faults or self.dice.random() >= self.share:
+                return None
+            chosen = self.dice.choice(list(self.faults))
+            self.asked[chosen] += 1
+            return chosen
 
     def choose(self, name: str, target: str | None) -> str:
         variants = self.endpoints[name]
@@ -157,14 +160,14 @@ class _Handler(BaseHTTPRequestHandler):
         runtime = self.runtime
         refused = self.refusal(body)
         if refused is not None:
-            self.say("refused", *refused)
+            runtime.asked["refused"] += 1
+            self.say(*refused)
             return
         fault = runtime.fault()
         if fault in _FAULTS:
-            self.say(fault, *_FAULTS[fault])
+            self.say(*_FAULTS[fault])
             return
         if fault == "drop":
-            runtime.asked["drop"] += 1
             self.close_connection = True
             return
         time.sleep(runtime.seconds)
@@ -180,9 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
         except ContainerError as error:
             said = body[:100].decode(errors="replace")  # as containers do: they quote their input
             told = {"Message": said, "OriginalMessage": said, "OriginalStatusCode": error.status}
-            self.say("container", 424, "ModelError", told)
+            runtime.asked["container"] += 1
+            self.say(424, "ModelError", told)
             return
-        runtime.asked[fault or variant] += 1
+        if fault is None:
+            runtime.asked[variant] += 1
         self.send_response(200)
         self.send_header("Content-Type", accept)
         self.send_header("Content-Length", str(len(found)))
@@ -223,8 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 400, "ValidationError", {"message": f"Variant {target} not found."}
         return None
 
-    def say(self, kind: str, status: int, code: str | None, content: dict[str, Any]) -> None:
-        self.runtime.asked[kind] += 1
+    def say(self, status: int, code: str | None, content: dict[str, Any]) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         if code:
