@@ -6,7 +6,6 @@ No message here holds what was sent or answered: a container's error may quote a
 import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -77,13 +76,13 @@ class Service:
     endpoint: str
     content_type: str
     accept: str
-    region: str | None = None
-    url: str | None = None
-    variant: str | None = None
-    timeout: float = 70.0
-    connections: int = 8
-    attempts: int = 8
-    budget: float = 1.0
+    region: str | None
+    url: str | None
+    variant: str | None
+    timeout: float
+    connections: int
+    attempts: int
+    budget: float
 
 
 @dataclass(frozen=True)
@@ -112,15 +111,9 @@ class Caller:
     ----------
     service : Service
         What to call.
-    send : callable
-        Sends one request; of boto3 by default.
-    wait : callable
-        Takes the seconds to wait.
     """
 
     service: Service
-    send: Callable[..., Any] | None = None
-    wait: Callable[[float], None] = time.sleep
     _requests: int = 0
     _retries: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -141,14 +134,13 @@ class Caller:
                 break
             if not self._may_retry():
                 return Answer(error=f"{told}; the task's budget of retries is spent")
-            self.wait(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2.0**attempt)))
+            time.sleep(random.uniform(0, min(_LONGEST_WAIT, _FIRST_WAIT * 2.0**attempt)))
         return Answer(error=told)
 
     def _sent(self, body: bytes) -> Answer:
         service = self.service
-        send = self.send or client(service).invoke_endpoint
         target = {"TargetVariant": service.variant} if service.variant else {}
-        found = send(
+        found = client(service).invoke_endpoint(
             EndpointName=service.endpoint,
             ContentType=service.content_type,
             Accept=service.accept,
