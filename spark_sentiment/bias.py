@@ -45,7 +45,7 @@ from spark_sentiment.bias_params import (
 )
 from spark_sentiment.facets import Facet, as_facet, facet_dicts
 from spark_sentiment.fliptest import check_features
-from spark_sentiment.params import integer, number
+from spark_sentiment.params import integer, number, optional
 
 __all__ = [
     "METRICS",
@@ -291,7 +291,7 @@ class BiasReport(
         """Return `schema` unchanged; raise SchemaError where it cannot be measured."""
         question, fliptest = self._asked(), self._fliptest()
         names = wanted(
-            self._optional(self.metrics), question, fliptest.features if fliptest else None
+            optional(self, self.metrics), question, fliptest.features if fliptest else None
         )
         question.check(schema)
         if "FT" in names and fliptest is not None:
@@ -305,7 +305,7 @@ class BiasReport(
 
     def _fit(self, dataset: DataFrame) -> "BiasReportModel":
         self.transformSchema(dataset.schema)
-        rows = measure(dataset, self._asked(), self._optional(self.metrics), self._fliptest())
+        rows = measure(dataset, self._asked(), optional(self, self.metrics), self._fliptest())
         model: BiasReportModel = self._copyValues(BiasReportModel(rows))
         return model
 

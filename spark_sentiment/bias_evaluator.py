@@ -15,7 +15,7 @@ from spark_sentiment.bias_measures import METRICS, measure
 from spark_sentiment.bias_params import FLIPTEST_ROWS, MAX_FACET_VALUES, SEED, HasQuestion
 from spark_sentiment.errors import DataError
 from spark_sentiment.facets import facet_dict, same_text
-from spark_sentiment.params import boolean, one_of, string
+from spark_sentiment.params import boolean, one_of, optional, string
 
 _LOG = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class BiasEvaluator(
             raise TypeError(f"{self.uid}: facet is not set")
         metric = self.getOrDefault(self.metricName)
         question = self._question([self.getOrDefault(self.facet)])
-        value, label_class = self._optional(self.facetValue), self._optional(self.labelClass)
+        value, label_class = optional(self, self.facetValue), optional(self, self.labelClass)
         report = measure(dataset, question, [metric], self._fliptest())
         rows = [
             row

@@ -9,7 +9,7 @@ from pyspark.ml.param.shared import HasLabelCol
 from spark_sentiment.bias_counts import Question
 from spark_sentiment.bias_measures import Fliptest
 from spark_sentiment.facets import as_facet, is_scalar
-from spark_sentiment.params import integer, number, string
+from spark_sentiment.params import integer, number, optional, string
 
 FLIPTEST_ROWS = 5000
 MAX_FACET_VALUES = 100
@@ -57,27 +57,24 @@ class HasQuestion(HasLabelCol):
     def _set_question_defaults(self) -> None:
         self._setDefault(maxFacetValues=MAX_FACET_VALUES, fliptestRows=FLIPTEST_ROWS, seed=SEED)
 
-    def _optional(self, param: Param[Any]) -> Any:
-        return self.getOrDefault(param) if self.isDefined(param) else None
-
     def _question(self, facets: Sequence[dict[str, Any]]) -> Question:
         if self.isDefined(self.positive) and self.isDefined(self.positiveThreshold):
             raise TypeError(f"{self.uid}: set positive or positiveThreshold, not both")
-        positive, named = self._optional(self.positive), self._optional(self.labelClasses)
+        positive, named = optional(self, self.positive), optional(self, self.labelClasses)
         return Question(
             label=self.getLabelCol(),
             facets=tuple(as_facet(item) for item in facets),
-            prediction=self._optional(self.predictionCol),
-            group=self._optional(self.groupCol),
+            prediction=optional(self, self.predictionCol),
+            group=optional(self, self.groupCol),
             positive=None if positive is None else tuple(positive),
-            positive_threshold=self._optional(self.positiveThreshold),
+            positive_threshold=optional(self, self.positiveThreshold),
             classes=None if named is None else tuple(named),
             max_values=self.getOrDefault(self.maxFacetValues),
             uid=self.uid,
         )
 
     def _fliptest(self) -> Fliptest | None:
-        features = self._optional(self.featuresCol)
+        features = optional(self, self.featuresCol)
         if features is None:
             return None
         return Fliptest(

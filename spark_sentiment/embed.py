@@ -23,7 +23,15 @@ from spark_sentiment.bert import Converted, convert
 from spark_sentiment.checkpoint import POOLINGS
 from spark_sentiment.engines import ENGINES, PRECISIONS, Plan, cores, encoder
 from spark_sentiment.errors import CheckpointError
-from spark_sentiment.params import VECTOR, appended, boolean, integer, one_of, string
+from spark_sentiment.params import (
+    VECTOR,
+    appended,
+    boolean,
+    integer,
+    one_of,
+    optional,
+    string,
+)
 from spark_sentiment.vectors import to_vector
 
 
@@ -314,11 +322,11 @@ class BertEmbeddings(
             Reads a remote `modelPath`; the active session by default.
         """
         return convert(
-            self._asked(self.modelPath),
+            optional(self, self.modelPath),
             pooling=self.getOrDefault(self.pooling),
-            normalize=self._asked(self.normalize),
-            num_layers=self._asked(self.numLayers),
-            checksum=self._asked(self.checksum),
+            normalize=optional(self, self.normalize),
+            num_layers=optional(self, self.numLayers),
+            checksum=optional(self, self.checksum),
             spark=spark,
         )
 
@@ -336,12 +344,8 @@ class BertEmbeddings(
         False
         """
         converted = self.convert(spark)
-        length = _length(converted, self._asked(self.maxLength))
+        length = _length(converted, optional(self, self.maxLength))
         return f"{converted.fingerprint}-{length}-{self.getOrDefault(self.precision)}"
-
-    def _asked(self, param: Param[Any]) -> Any:
-        """Return the Param's value, None where it is unset."""
-        return self.getOrDefault(param) if self.isDefined(param) else None
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         import pandas as pd  # two seconds that who does not embed need not wait
@@ -354,7 +358,7 @@ class BertEmbeddings(
             converted=converted,
             engine=self.getOrDefault(self.engine),
             precision=self.getOrDefault(self.precision),
-            max_length=_length(converted, self._asked(self.maxLength)),
+            max_length=_length(converted, optional(self, self.maxLength)),
             batch_size=self.getOrDefault(self.batchSize),
             threads=_threads(context),
         )

@@ -9,6 +9,7 @@
     ├── ConfigError        a configuration file or ``--set`` names an unknown key or a wrong value
     ├── TableError         a Delta table cannot be read or written as asked
     │   └── RunConflictError   a run id was already used with other input
+    ├── SageMakerError     SageMaker refused, failed, was too slow, or no longer has what was asked
     ├── SetupError         Java, a jar or a package is missing or of the wrong version
     └── GateError          a bias metric is outside the bounds that the configuration names
 
@@ -43,6 +44,10 @@ class TableError(SentimentError):
 
 class RunConflictError(TableError):
     """A run id was used before, with different input."""
+
+
+class SageMakerError(SentimentError, RuntimeError):
+    """SageMaker refused a request, a job failed or took too long, or a resource is gone."""
 
 
 class SetupError(SentimentError, RuntimeError):

@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.errors import IllegalArgumentException
 from pyspark.ml import Pipeline
 from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.param import Param, Params
 from pyspark.ml.wrapper import JavaParams
 from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, NumericType, StringType, StructField, StructType
@@ -120,6 +121,11 @@ def by_label(check: Callable[[Any], Any]) -> Callable[[Any], dict[float, Any]]:
             raise TypeError(f"expected numeric labels, got {value!r}") from error
 
     return convert
+
+
+def optional(stage: Params, param: Param[Any]) -> Any:
+    """Return a Param's value, or its default; None where it has neither."""
+    return stage.getOrDefault(param) if stage.isDefined(param) else None
 
 
 def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> StructField:

@@ -14,7 +14,7 @@ ONLY = {
     "delta": {"tables", "session"},
     "sparknlp": {"sparknlp"},
     "openvino": {"engines"},
-    "boto3": {"sagemaker.invoke"},
+    "boto3": {"sagemaker.aws"},
 }
 
 

@@ -21,8 +21,18 @@ from pyspark.sql.types import (
 )
 
 from spark_sentiment.errors import SchemaError
-from spark_sentiment.params import VECTOR, absent, integer, names_by_key, number, one_of, string
+from spark_sentiment.params import (
+    VECTOR,
+    absent,
+    integer,
+    names_by_key,
+    number,
+    one_of,
+    optional,
+    string,
+)
 from spark_sentiment.sagemaker import replies, requests
+from spark_sentiment.sagemaker.aws import Site
 from spark_sentiment.sagemaker.invoke import MAX_BYTES, Service
 from spark_sentiment.sagemaker.replies import Reply
 from spark_sentiment.sagemaker.scoring import Scoring, scored
@@ -267,7 +277,7 @@ class SageMakerEndpointModel(
         )
 
     def _reply(self) -> Reply:
-        return replies.reply(self.getOrDefault(self.algorithm), self._asked(self.replySchema))
+        return replies.reply(self.getOrDefault(self.algorithm), optional(self, self.replySchema))
 
     def _added(self) -> dict[str, tuple[str, DataType]]:
         """Return the columns that `transform` adds: each one's field of a reply, and its type."""
@@ -278,18 +288,13 @@ class SageMakerEndpointModel(
             added[self.getOrDefault(self.variantCol)] = ("variant", StringType())
         return added
 
-    def _asked(self, param: Param[Any]) -> Any:
-        """Return the Param's value, None where it is unset."""
-        return self.getOrDefault(param) if self.isDefined(param) else None
-
     def _service(self, form: str, accept: str) -> Service:
         return Service(
             endpoint=self.getOrDefault(self.endpointName),
             content_type=requests.CONTENT_TYPES[form],
             accept=accept,
-            region=self._asked(self.region),
-            url=self._asked(self.endpointUrl),
-            variant=self._asked(self.targetVariant),
+            site=Site(optional(self, self.region), optional(self, self.endpointUrl)),
+            variant=optional(self, self.targetVariant),
             timeout=self.getOrDefault(self.timeout),
             connections=self.getOrDefault(self.concurrency),
             attempts=self.getOrDefault(self.maxAttempts),

@@ -10,15 +10,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from spark_sentiment.errors import SetupError
-
-try:
-    import boto3
-except ImportError as error:
-    raise SetupError(
-        "SageMaker's stages need boto3; install it with: pip install 'spark-sentiment[sagemaker]'"
-    ) from error
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -30,6 +21,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
     ResponseStreamingError,
 )
+
+from spark_sentiment.sagemaker import aws
 
 MAX_BYTES = 6_291_456
 """Most bytes of a request to a real-time endpoint (4 MB to a serverless one)."""
@@ -57,8 +50,8 @@ class Service:
     ----------
     endpoint : str
         The endpoint's name.
-    region, url : str or None
-        AWS region, and address of the service; the environment's where None.
+    site : Site
+        AWS region, and address of the service.
     variant : str or None
         Production variant to ask; None leaves it to the weights.
     content_type, accept : str
@@ -76,8 +69,7 @@ class Service:
     endpoint: str
     content_type: str
     accept: str
-    region: str | None
-    url: str | None
+    site: aws.Site
     variant: str | None
     timeout: float
     connections: int
@@ -201,15 +193,13 @@ def _container_refuses(error: Exception) -> bool:
 @lru_cache(maxsize=8)
 def client(service: Service) -> Any:
     """Return this process's client of SageMaker's runtime; boto3's may be used by all threads."""
-    return boto3.client(
+    return aws.made(
         "sagemaker-runtime",
-        region_name=service.region,
-        endpoint_url=service.url,
-        config=Config(
-            # boto3 never repeats 424 and 530, and would not say how often it repeated the rest.
-            retries={"total_max_attempts": 1},
-            read_timeout=service.timeout,
-            connect_timeout=min(10.0, service.timeout),
-            max_pool_connections=service.connections,
-        ),
+        aws.region(service.site),
+        service.site,
+        # boto3 never repeats 424 and 530, and would not say how often it repeated the rest.
+        retries={"total_max_attempts": 1},
+        read_timeout=service.timeout,
+        connect_timeout=min(10.0, service.timeout),
+        max_pool_connections=service.connections,
     )

@@ -1,0 +1,125 @@
+"""Clients of AWS's services: the one place that imports boto3."""
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+from spark_sentiment.errors import SageMakerError, SetupError
+
+try:
+    import boto3
+except ImportError as error:
+    raise SetupError(
+        "SageMaker's stages need boto3; install it with: pip install 'spark-sentiment[sagemaker]'"
+    ) from error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+NO_ACCOUNT = {"aws_access_key_id": "of-no-account", "aws_secret_access_key": "of-no-account"}
+"""What a service on this machine is signed with: a stand-in has no use for real credentials."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where AWS is.
+
+    Attributes
+    ----------
+    region : str or None
+        AWS region; the environment's where None.
+    url : str or None
+        Address that serves every service; AWS's own where None.
+    """
+
+    region: str | None = None
+    url: str | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether `url` is a service on this machine, such as the stand-in."""
+        host = urlsplit(self.url or "").hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
+
+
+def region(site: Site) -> str:
+    """Return the region of `site`, or the environment's.
+
+    Raises
+    ------
+    SetupError
+        Where none is set.
+
+    Examples
+    --------
+    >>> region(Site("eu-west-1"))
+    'eu-west-1'
+    """
+    found = site.region or os.environ.get("AWS_REGION") or boto3.session.Session().region_name
+    if not found:
+        if site.local:
+            return "us-east-1"
+        raise SetupError("no AWS region is set: set Param region, or AWS_REGION in the environment")
+    return str(found)
+
+
+def client(service: str, site: Site) -> Any:
+    """Return this process's client of a service; AWS's own rules repeat what fails in passing.
+
+    Raises
+    ------
+    SetupError
+        Where no region is set.
+    """
+    return _client(service, region(site), site)
+
+
+@lru_cache(maxsize=16)
+def _client(service: str, where: str, site: Site) -> Any:
+    return made(service, where, site, retries={"mode": "standard", "total_max_attempts": 8})
+
+
+def made(service: str, where: str | None, site: Site, **settings: Any) -> Any:
+    """Make a client with botocore's `settings`."""
+    credentials = NO_ACCOUNT if site.local else {}
+    if site.local:
+        settings["s3"] = {"addressing_style": "path"}
+    return boto3.client(
+        service,
+        region_name=where,
+        endpoint_url=site.url,
+        config=Config(**settings),
+        **credentials,
+    )
+
+
+def call(uid: str, site: Site, operation: str, service: str = "sagemaker", **request: Any) -> Any:
+    """Send one request of the control plane.
+
+    Raises
+    ------
+    SageMakerError
+        Where AWS refuses it, or cannot be reached: who asked, the operation, and AWS's answer.
+    """
+    try:
+        return getattr(client(service, site), operation)(**request)
+    except (BotoCoreError, ClientError) as error:
+        raise SageMakerError(f"{uid}: {operation} failed: {error}") from error
+
+
+def is_missing(error: SageMakerError) -> bool:
+    """Tell whether AWS said that what was asked about does not exist."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    told = cause.response.get("Error", {})
+    message = str(told.get("Message") or "").lower()
+    return told.get("Code") in ("ResourceNotFound", "NoSuchKey", "404") or (
+        told.get("Code") == "ValidationException"
+        and any(word in message for word in ("could not find", "not found", "does not exist"))
+    )
