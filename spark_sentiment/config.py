@@ -126,6 +126,18 @@ class Classifier(_Section):
     params: dict[str, Any]
 
 
+class SageMaker(_Section):
+    """Where and as whom SageMaker trains."""
+
+    algorithm: Literal["xgboost-multiclass", "linear-learner-multiclass"]
+    role: Name | None
+    staging: Name | None
+    region: Name | None
+    endpoint_url: Name | None
+    keep_endpoint: bool
+    params: dict[str, Any]
+
+
 class FacetSpec(_Section):
     """One facet: a column, and which of its rows are the group asked about."""
 
@@ -191,7 +203,9 @@ class Config(_Section):
     labels: Labels
     split: Split
     embedding: Embedding
-    features: Annotated[list[Literal["tfidf", "embedding"]], Field(min_length=1)]
+    features: Annotated[list[Literal["tfidf", "embedding"]], Field(min_length=1)] | None
+    trainer: Literal["spark", "sagemaker"]
+    sagemaker: SageMaker
     balance: Balance
     classifier: Classifier
     bias: Bias
@@ -276,7 +290,7 @@ def _setting(setting: str) -> dict[str, Any]:
 
 
 # Sections that hold free keys: what a file gives replaces the default as a whole.
-_FREE = {"spark.conf", "reviews.columns", "text.steps", "classifier.params"}
+_FREE = {"spark.conf", "reviews.columns", "text.steps", "classifier.params", "sagemaker.params"}
 
 
 def _merge(

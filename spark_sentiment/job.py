@@ -103,7 +103,11 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
         steps = Steps()
         with steps("starting Spark"):
             spark = session(
-                f"spark_sentiment {name}", conf.spark.master, conf.spark.conf, conf.spark.packages
+                f"spark_sentiment {name}",
+                conf.spark.master,
+                conf.spark.conf,
+                conf.spark.packages,
+                sagemaker=conf.trainer == "sagemaker",
             )
         main(conf, spark, steps)
     except GateError as error:

@@ -109,6 +109,18 @@ def names_by_key(value: Any) -> dict[str, str]:
     return {string(key): string(name) for key, name in value.items()}
 
 
+def numbers_by_key(*keys: str) -> Callable[[Any], dict[str, float]]:
+    """Param converter: a mapping from some of `keys` to numbers above 0."""
+
+    def convert(value: Any) -> dict[str, float]:
+        if not isinstance(value, Mapping) or not set(value) <= set(keys):
+            raise TypeError(f"expected a mapping from {', '.join(keys)} to numbers, got {value!r}")
+        check = number(0, open_low=True)
+        return {key: check(item) for key, item in value.items()}
+
+    return convert
+
+
 def by_label(check: Callable[[Any], Any]) -> Callable[[Any], dict[float, Any]]:
     """Param converter: a mapping from label (JSON makes it a string) to what `check` admits."""
 

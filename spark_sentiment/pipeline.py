@@ -26,6 +26,12 @@ TEXT, LABEL, EMBEDDING, WEIGHT = "text", "label", "embedding", "weight"
 SENTIMENT_LAYERS = 4
 """Layers of the packaged MiniLM after which a linear model tells sentiment best, of six."""
 
+CLASSIFIED = {
+    "xgboost-multiclass": {},
+    "linear-learner-multiclass": {"score": "probability", "predicted_label": "prediction"},
+}
+"""SageMaker's classifiers of several classes, and what their replies are called here."""
+
 Embed = Callable[[BertEmbeddings, DataFrame], DataFrame]
 """Adds a stage's embeddings to a table, as its ``transform`` does, but may know some already."""
 
@@ -69,8 +75,10 @@ def learning(conf: Config) -> list[Any]:
         Where a setting is none of the classifier's, or SMOTE is asked for on anything but
         embeddings, between whose points alone a new one means something.
     """
+    if conf.trainer == "sagemaker":
+        return _balanced(conf, lambda weight: [_sagemaker(conf, weight)])
     given = {
-        "features": conf.features,
+        "features": features(conf),
         "textCol": TEXT,
         "titleCol": "title" if "title" in conf.text.columns else None,
         "embeddingCol": EMBEDDING,
@@ -79,34 +87,82 @@ def learning(conf: Config) -> list[Any]:
         "seed": conf.split.seed,
         **conf.classifier.params,
     }
-    stages: list[Any] = []
+    return _balanced(
+        conf,
+        lambda weight: _built(
+            "classifier.params", classifier, given | ({"weightCol": weight} if weight else {})
+        ),
+    )
+
+
+def _balanced(conf: Config, head: Callable[[str | None], list[Any]]) -> list[Any]:
+    """Return the stages of `head`, which takes the name of a weight column, balanced as asked."""
     method = conf.balance.method
+    if method == "none":
+        return head(None)
     if method == "weights":
         formula = conf.balance.formula
-        stages.append(ClassWeights(labelCol=LABEL, weightCol=WEIGHT, formula=formula))
-        given["weightCol"] = WEIGHT
-    head = _built("classifier.params", classifier, given)
-    if method in ("none", "weights"):
-        return [*stages, *head]
-    if method == "smote" and conf.features != ["embedding"]:
+        return [ClassWeights(labelCol=LABEL, weightCol=WEIGHT, formula=formula), *head(WEIGHT)]
+    if method == "smote" and features(conf) != ["embedding"]:
         raise ConfigError(
-            f"balance.method: smote works on embeddings alone, features is {conf.features}; "
+            f"balance.method: smote works on embeddings alone, features is {features(conf)}; "
             "set features=[embedding], or balance.method to weights, over or under"
         )
     resampled = Resampled(
-        estimator=Pipeline(stages=head),
+        estimator=Pipeline(stages=head(None)),
         labelCol=LABEL,
         featuresCol=EMBEDDING,
         method=method,
         k=conf.balance.k,
         seed=conf.split.seed,
     )
-    return [*stages, resampled]
+    return [resampled]
+
+
+def _sagemaker(conf: Config, weight: str | None) -> Any:
+    """Return the stage that trains on SageMaker."""
+    # boto3 is an extra, and half a second that other jobs need not wait.
+    from spark_sentiment.sagemaker import SageMakerStage
+
+    wanted = conf.sagemaker
+    for key, value in (("role", wanted.role), ("staging", wanted.staging)):
+        if value is None:
+            raise ConfigError(f"sagemaker.{key} is not set; trainer sagemaker needs it")
+    if features(conf) != ["embedding"]:
+        raise ConfigError(
+            f"features: SageMaker is given embeddings alone, features is {features(conf)}; leave "
+            "it null, or set features=[embedding]"
+        )
+    given = {
+        "algorithm": wanted.algorithm,
+        "role": wanted.role,
+        "stagingPath": wanted.staging,
+        "region": wanted.region,
+        "endpointUrl": wanted.endpoint_url,
+        "runId": conf.run.id,
+        "weightCol": weight,
+        "featuresCol": EMBEDDING,
+        "labelCol": LABEL,
+        "outputCols": CLASSIFIED[wanted.algorithm],
+        # A review without a prediction would be missing in the evaluation.
+        "maxErrorShare": 0.0,
+        **wanted.params,
+    }
+    present = {name: value for name, value in given.items() if value is not None}
+    return _built("sagemaker.params", SageMakerStage, present)
+
+
+def features(conf: Config) -> list[str]:
+    """Return what the classifier sees: what is configured, or what its trainer can learn from."""
+    chosen = conf.features or (
+        ["embedding"] if conf.trainer == "sagemaker" else ["tfidf", "embedding"]
+    )
+    return list(chosen)
 
 
 def embedding(conf: Config) -> BertEmbeddings | None:
     """Return the stage that embeds the clean text; None where no embedding is asked for."""
-    if "embedding" not in conf.features:
+    if "embedding" not in features(conf):
         return None
     wanted = conf.embedding
     given = {
@@ -185,6 +241,17 @@ def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -
         else:
             df = stage.transform(df)
     return df
+
+
+def endpoints(model: PipelineModel) -> list[Any]:
+    """Return the stages of a fitted pipeline that score by an endpoint which was made for them."""
+    found: list[Any] = []
+    for stage in model.stages:
+        if isinstance(stage, PipelineModel):
+            found += endpoints(stage)
+        elif stage.hasParam("deployment") and stage.isSet("deployment"):
+            found.append(stage)
+    return found
 
 
 def facets(bias: Bias) -> list[dict[str, Any]]:

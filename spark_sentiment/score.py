@@ -1,5 +1,6 @@
 """The scoring job: a saved model puts a class and probabilities to new reviews."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pyspark.ml import PipelineModel
@@ -84,7 +85,11 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
         inputs = f"{path} {digest(found.rows)}"
         step.rows = intake.read
     name = workspace.run_id(conf, "score")
-    with Run(tables, name, workspace.settings(conf), inputs=inputs) as run:
+    with Run(tables, name, workspace.settings(conf), inputs=inputs) as run, ExitStack() as hosted:
+        for endpoint in pipeline.endpoints(model):
+            with steps("making the endpoint where it is gone"):
+                if endpoint.createEndpoint():
+                    hosted.callback(endpoint.deleteResources)
         run.set_model(path, None)
         workspace.keep_reviews(run, found, steps)
         embed = workspace.kept_embeddings(run, steps)

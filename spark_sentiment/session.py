@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ JAVA = (8, 11, 17)
 _ADVICE = "install OpenJDK 17 and set JAVA_HOME to its folder"
 # The one dependency of Delta's jar that Spark does not have itself.
 _ANTLR = "org.antlr_antlr4-runtime-4.9.3"
+# What training on SageMaker needs beside sagemaker_pyspark's own jars. Its hadoop-aws is of another
+# version than Spark's Hadoop; the AWS SDK that hadoop-aws asks for, 280 MB, is among its jars.
+_SAGEMAKER = ("org.apache.hadoop:hadoop-aws:3.3.4", "com.google.protobuf:protobuf-java:3.19.4")
+_SAGEMAKER_EXCLUDES = "com.amazonaws:aws-java-sdk-bundle,org.wildfly.openssl:wildfly-openssl"
 # A job of some minutes runs most of its code a few hundred times. At Java's own thresholds, making
 # that code fast took a third of two cores; what runs for longer is made fast a little later.
 _JAVA = "-XX:CompileThresholdScaling=4 -XX:+UseParallelGC"
@@ -68,6 +73,8 @@ def session(
     master: str | None = None,
     conf: Mapping[str, str] | None = None,
     packages: Sequence[str] = (),
+    *,
+    sagemaker: bool = False,
 ) -> SparkSession:
     """Return the active session, or build one where there is none.
 
@@ -85,6 +92,8 @@ def session(
         Spark settings of a new session; they beat the defaults given here.
     packages : sequence of str
         Maven coordinates to add beside Delta's.
+    sagemaker : bool
+        Add what `SageMakerStage` needs: sagemaker_pyspark's jars, and S3 for Hadoop.
 
     Returns
     -------
@@ -94,7 +103,8 @@ def session(
     Raises
     ------
     SetupError
-        Where Java is missing or of a version that Spark 3.5 does not run on.
+        Where Java is missing or of a version that Spark 3.5 does not run on, or sagemaker_pyspark
+        is asked for and not installed.
 
     Examples
     --------
@@ -103,13 +113,17 @@ def session(
     """
     active = SparkSession.getActiveSession()
     if active is None:
-        active = _built(app, master, conf or {}, packages)
+        active = _built(app, master, conf or {}, packages, sagemaker)
     _remember_classes(active)
     return active
 
 
 def _built(
-    app: str, master: str | None, conf: Mapping[str, str], packages: Sequence[str]
+    app: str,
+    master: str | None,
+    conf: Mapping[str, str],
+    packages: Sequence[str],
+    sagemaker: bool,
 ) -> SparkSession:
     """Return a new session: the launcher's, where there is one, else a local one with Delta."""
     builder = SparkSession.builder.appName(app)
@@ -135,11 +149,17 @@ def _built(
     builder = builder.master(master or "local[*]")
     for key, value in settings.items():
         builder = builder.config(key, value)
-    fetched = _fetched()
+    jars = sagemaker_jars() if sagemaker else []
+    fetched = _fetched(sagemaker)
     if fetched and not packages:
-        builder = builder.config("spark.jars", ",".join(fetched))
+        jars += fetched
     else:
-        builder = configure_spark_with_delta_pip(builder, list(packages))
+        wanted = [*(_SAGEMAKER if sagemaker else ()), *packages]
+        builder = configure_spark_with_delta_pip(builder, wanted)
+        if sagemaker:
+            builder = builder.config("spark.jars.excludes", _SAGEMAKER_EXCLUDES)
+    if jars:
+        builder = builder.config("spark.jars", ",".join(jars))
     built: SparkSession = builder.getOrCreate()
     return built
 
@@ -158,14 +178,42 @@ def _remember_classes(spark: SparkSession) -> None:
         vars(view)[name] = view = getattr(view, name)
 
 
-def _fetched() -> list[str]:
-    """Return Delta's jars where Spark has fetched all of them before, else nothing.
+def sagemaker_jars() -> list[str]:
+    """Return the jars of sagemaker_pyspark that Spark 3.5 runs with, in their order.
+
+    Its newer modules of the AWS SDK come before its older bundle, which has what those lack.
+
+    Raises
+    ------
+    SetupError
+        Where sagemaker_pyspark is not installed.
+
+    Examples
+    --------
+    >>> any("sagemaker-spark" in jar for jar in sagemaker_jars())
+    True
+    """
+    found = find_spec("sagemaker_pyspark")
+    if found is None or found.origin is None:
+        raise SetupError(
+            "training on SageMaker needs sagemaker_pyspark; install it with: "
+            "pip install --no-deps sagemaker-pyspark==1.4.5 (it asks for an older pyspark)"
+        )
+    jars = [p for p in Path(found.origin).parent.glob("jars/*.jar") if "hadoop-aws" not in p.name]
+    return [jar.as_uri() for jar in sorted(jars, key=lambda jar: ("bundle" in jar.name, jar.name))]
+
+
+def _fetched(sagemaker: bool) -> list[str]:
+    """Return the jars that Spark fetches by itself where it has all of them already, else nothing.
 
     Naming them spares each start the second or two, and the screenful, of resolving them anew; it
     also lets a laptop start without a network.
     """
     delta = version("delta-spark")
-    names = (f"io.delta_delta-spark_2.12-{delta}", f"io.delta_delta-storage-{delta}", _ANTLR)
+    names = [f"io.delta_delta-spark_2.12-{delta}", f"io.delta_delta-storage-{delta}", _ANTLR]
+    if sagemaker:
+        coordinates = (coordinate.split(":") for coordinate in _SAGEMAKER)
+        names += [f"{group}_{artifact}-{number}" for group, artifact, number in coordinates]
     jars = [Path.home() / ".ivy2" / "jars" / f"{name}.jar" for name in names]
     return [jar.as_uri() for jar in jars] if all(jar.is_file() for jar in jars) else []
 

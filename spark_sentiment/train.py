@@ -143,7 +143,7 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
             with steps("opening tables"):
                 attempt.enter_context(run)
             workspace.keep_reviews(run, found, steps)
-            model, learned = _learn(conf, found.reviews, run, steps)
+            model, learned = _learn(conf, found.reviews, run, steps, attempt)
             with steps("saving the model"):
                 model.write().overwrite().save(path)
                 run.set_model(path, model_fingerprint)
@@ -188,7 +188,7 @@ def _keep_results(run: Run, learned: Learned) -> None:
 
 
 def _learn(
-    conf: Config, reviews: DataFrame, run: Run, steps: Steps
+    conf: Config, reviews: DataFrame, run: Run, steps: Steps, attempt: ExitStack
 ) -> tuple[PipelineModel, Learned]:
     """Prepare, measure, embed, fit and evaluate; append features and predictions."""
     stages: list[Any] = pipeline.preparation(conf)
@@ -211,6 +211,8 @@ def _learn(
     train_part, test_part = _parts(ready, conf)
     with steps("training"):
         learner = pipeline.fit(pipeline.learning(conf), train_part)
+        if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
+            attempt.callback(_torn_down, learner, steps)
         stages.append(learner)
     with steps("evaluating") as step:
         predicted = learner.transform(test_part).persist()
@@ -225,6 +227,14 @@ def _learn(
             fingerprint=run.fingerprint,
         )
     return PipelineModel(stages), Learned(classes, matrix, bias)
+
+
+def _torn_down(learner: PipelineModel, steps: Steps) -> None:
+    """Delete the endpoint that a run made for itself; the saved model can make it again."""
+    from spark_sentiment.sagemaker import delete_resources  # as in pipeline: boto3 is an extra
+
+    with steps("deleting the endpoint"):
+        delete_resources(learner)
 
 
 def _classes(ready: DataFrame) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ def spark() -> Iterator[SparkSession]:
     built = session(
         "tests",
         master="local[2,2]",
+        sagemaker=True,
         conf={
             "spark.sql.shuffle.partitions": "2",
             "spark.default.parallelism": "2",

@@ -1,12 +1,8 @@
 """The bytes of a request: by hand, and as SageMaker Spark's own serializers write them."""
 
-import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -131,48 +127,7 @@ class TestRecordIO:
             list(recordio.frames(b"0.5,0.25,0.125"))
 
 
-# Runs in a JVM of its own: jars join the class path only when a session starts.
-UPSTREAM = """
-import json, sys
-from pyspark.ml.linalg import Vectors, VectorUDT
-from pyspark.sql.types import StructType
-from pyspark.sql import SparkSession
-jar, vectors = sys.argv[1], json.loads(sys.argv[2])
-settings = {
-    "spark.jars": jar,
-    "spark.jars.packages": "com.google.protobuf:protobuf-java:3.19.4",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.ui.enabled": "false",
-}
-try:
-    spark = SparkSession.builder.master("local[1]").config(map=settings).getOrCreate()
-except Exception as error:
-    sys.exit(f"JARS {error}")
-made = [Vectors.dense(v) if isinstance(v, list) else Vectors.sparse(*v["sparse"]) for v in vectors]
-schema = StructType().add("label", "double").add("features", VectorUDT())
-frame = spark.createDataFrame([(2.0, vector) for vector in made], schema)._jdf
-rows, option = frame.collectAsList(), spark._jvm.scala.Option.apply(frame.schema())
-of = spark._jvm.com.amazonaws.services.sagemaker.sparksdk.transformation.serializers
-serializers = {
-    "csv": of.UnlabeledCSVRequestRowSerializer(option, "features"),
-    "libsvm": of.UnlabeledLibSVMRequestRowSerializer(option, "features"),
-    "labelled libsvm": of.LibSVMRequestRowSerializer(option, "label", "features"),
-    "recordio": of.ProtobufRequestRowSerializer(option, "features"),
-}
-print(json.dumps({
-    name: [bytes(serializer.serializeRow(row)).hex() for row in rows]
-    for name, serializer in serializers.items()
-}))
-"""
-
-
-@pytest.mark.jars
-def test_every_format_is_byte_for_byte_upstreams(bodies: Bodies) -> None:
-    found = find_spec("sagemaker_pyspark")
-    if found is None or found.origin is None:
-        pytest.skip("needs sagemaker_pyspark, for its jar; it is not installed")
-    (jar,) = Path(found.origin).parent.glob("jars/sagemaker-spark_*.jar")
+def test_every_format_is_byte_for_byte_upstreams(spark: SparkSession, bodies: Bodies) -> None:
     vectors: list[DenseVector | SparseVector] = [
         Vectors.dense(1.0, -0.0, 0.1, 1 / 3, 123456789.125, 1e-7, 1e300, 5e-324, 1e7, 1e-3),
         Vectors.dense(math.inf, -math.inf, math.nan),
@@ -181,27 +136,25 @@ def test_every_format_is_byte_for_byte_upstreams(bodies: Bodies) -> None:
         Vectors.sparse(70_000, [69_999], [3.0]),
         Vectors.sparse(4, [], []),
     ]
-    spelled = [
-        {"sparse": [v.size, v.indices.tolist(), v.values.tolist()]}
-        if isinstance(v, SparseVector)
-        else v.tolist()
-        for v in (v if isinstance(v, SparseVector) else v.values for v in vectors)
-    ]
-    ran = subprocess.run(
-        [sys.executable, "-c", UPSTREAM, str(jar), json.dumps(spelled)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    if ran.stderr.startswith("JARS") or "\nJARS" in ran.stderr:
-        pytest.skip("needs protobuf-java from Maven Central; it cannot be had here")
-    assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout.splitlines()[-1])
+    schema = StructType().add("label", "double").add("features", VectorUDT())
+    frame = spark.createDataFrame([(2.0, vector) for vector in vectors], schema)._jdf
+    jvm: Any = spark._jvm
+    rows, columns = frame.collectAsList(), jvm.scala.Option.apply(frame.schema())
+    of = jvm.com.amazonaws.services.sagemaker.sparksdk.transformation.serializers
+    serializers = {
+        "csv": of.UnlabeledCSVRequestRowSerializer(columns, "features"),
+        "libsvm": of.UnlabeledLibSVMRequestRowSerializer(columns, "features"),
+        "labelled libsvm": of.LibSVMRequestRowSerializer(columns, "label", "features"),
+        "recordio": of.ProtobufRequestRowSerializer(columns, "features"),
+    }
+    theirs = {
+        name: [bytes(serializer.serializeRow(row)) for row in rows]
+        for name, serializer in serializers.items()
+    }
     ours = {
         "csv": bodies("csv", vectors),
         "libsvm": bodies("libsvm", vectors),
         "labelled libsvm": bodies("libsvm", vectors, labelled=True),
         "recordio": bodies("recordio", vectors),
     }
-    assert {name: [(b or b"").hex() for b in made] for name, made in ours.items()} == told
+    assert ours == theirs

@@ -1,11 +1,17 @@
-"""SageMaker's stages: an endpoint's predictions in a Pipeline.
+"""SageMaker as stages of a Pipeline: trained by `SageMakerStage`, asked by its model.
 
-``endpoint`` has the stage, ``scoring`` what a task does with its rows; ``requests`` and ``replies``
-say what goes over the wire, ``recordio`` its binary form; ``invoke`` is one call, with what is
-repeated. ``resources`` names, tags, lists and deletes what SageMaker keeps. ``aws`` makes clients;
-boto3 is needed, by the extra ``spark-sentiment[sagemaker]``.
+Training: ``stage`` has the estimator, ``training_params`` its Params and what they become,
+``training_data`` the files, ``upstream`` sagemaker_pyspark's fit, ``training`` the job,
+``algorithms`` the built-in ones. Scoring: ``endpoint`` has the model, ``endpoint_params`` its
+Params, ``scoring`` what a task does with its rows; ``requests`` and ``replies`` say what goes over
+the wire, ``recordio`` its binary form; ``invoke`` is one call, with what is repeated. ``hosting``
+makes and deletes what stands behind an endpoint, ``teardown`` all of a Pipeline's; ``resources``
+names, tags, lists and deletes. ``aws`` makes clients; boto3 is needed, by the extra
+``spark-sentiment[sagemaker]``.
 """
 
 from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
+from spark_sentiment.sagemaker.stage import SageMakerStage
+from spark_sentiment.sagemaker.teardown import delete_resources, deployed
 
-__all__ = ["SageMakerEndpointModel"]
+__all__ = ["SageMakerEndpointModel", "SageMakerStage", "delete_resources", "deployed"]

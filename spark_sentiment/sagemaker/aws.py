@@ -119,7 +119,15 @@ def is_missing(error: SageMakerError) -> bool:
         return False
     told = cause.response.get("Error", {})
     message = str(told.get("Message") or "").lower()
-    return told.get("Code") in ("ResourceNotFound", "NoSuchKey", "404") or (
+    return told.get("Code") in ("ResourceNotFound", "ObjectNotFoundException", "404") or (
         told.get("Code") == "ValidationException"
         and any(word in message for word in ("could not find", "not found", "does not exist"))
     )
+
+
+def is_denied(error: SageMakerError) -> bool:
+    """Tell whether AWS said that who asks may not."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    return cause.response.get("Error", {}).get("Code") in ("AccessDenied", "AccessDeniedException")

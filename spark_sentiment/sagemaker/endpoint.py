@@ -1,12 +1,12 @@
 """Rows -> requests -> an endpoint's predictions, on the executors."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
-from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -20,29 +20,36 @@ from pyspark.sql.types import (
     StructType,
 )
 
-from spark_sentiment.errors import SchemaError
+from spark_sentiment.errors import SageMakerError, SchemaError
 from spark_sentiment.params import (
     VECTOR,
     absent,
-    integer,
-    names_by_key,
-    number,
-    one_of,
     optional,
     string,
 )
-from spark_sentiment.sagemaker import replies, requests
-from spark_sentiment.sagemaker.aws import Site
-from spark_sentiment.sagemaker.invoke import MAX_BYTES, Service
+from spark_sentiment.sagemaker import hosting, replies, requests
+from spark_sentiment.sagemaker.aws import is_denied
+from spark_sentiment.sagemaker.endpoint_params import SCORING_DEFAULTS, HasEndpointParams
+from spark_sentiment.sagemaker.hosting import Deployment
+from spark_sentiment.sagemaker.invoke import Service
 from spark_sentiment.sagemaker.replies import Reply
 from spark_sentiment.sagemaker.scoring import Scoring, scored
 from spark_sentiment.vectors import to_vector
 
+_LOG = logging.getLogger(__name__)
+
+
+def made_of(value: Any) -> dict[str, Any]:
+    """Param converter: a `Deployment`, or its dict."""
+    try:
+        return value.as_dict() if isinstance(value, Deployment) else Deployment(**value).as_dict()
+    except TypeError as error:
+        raise TypeError(f"expected what hosting.Deployment holds, got {value!r}") from error
+
 
 class SageMakerEndpointModel(
     Transformer,
-    HasFeaturesCol,
-    HasLabelCol,
+    HasEndpointParams,
     DefaultParamsReadable["SageMakerEndpointModel"],
     DefaultParamsWritable,
 ):
@@ -60,8 +67,9 @@ class SageMakerEndpointModel(
         'xgboost-multiclass', 'blazingtext'), or 'csv' or 'jsonlines' for a container of one's own.
     replySchema : str, optional
         Of 'csv' and 'jsonlines': what a row of the reply holds, as 'label string, score double'.
-    requestFormat : {'csv', 'libsvm', 'jsonlines', 'recordio'}
-        How rows are sent: what SageMaker Spark's serializers write, byte for byte, and JSON lines.
+    requestFormat : {'csv', 'libsvm', 'jsonlines', 'recordio'}, optional
+        How rows are sent: what SageMaker Spark's serializers write, byte for byte, and JSON lines;
+        by default what `algorithm` reads best.
     featuresCol : str, default 'features'
         Column to send, a vector; not used by 'jsonlines'.
     labelCol : str, optional
@@ -94,11 +102,15 @@ class SageMakerEndpointModel(
     maxErrorShare : float, default 0.05
         A task fails where a larger share of its rows, 0 to 1, has no prediction; where it has fewer
         than 100 rows, the share is of 100.
+    deployment : Deployment, optional
+        What stands behind the endpoint; `SageMakerStage` sets it.
 
     Raises
     ------
     SchemaError
         Before any Spark job, where a column is missing, mistyped, or already there.
+    SageMakerError
+        Where there is no such endpoint.
     DataError
         From the tasks, where more than `maxErrorShare` of the rows have no prediction. The message
         holds counts, statuses and codes, never a row.
@@ -134,55 +146,11 @@ class SageMakerEndpointModel(
     """
 
     endpointName: Param[str] = Param(Params._dummy(), "endpointName", "endpoint to ask", string)
-    algorithm: Param[str] = Param(
+    deployment: Param[dict[str, Any]] = Param(
         Params._dummy(),
-        "algorithm",
-        "what answers, and so how it is read",
-        one_of(*replies.ALGORITHMS),
-    )
-    replySchema: Param[str] = Param(
-        Params._dummy(), "replySchema", "fields of a csv or jsonlines reply", string
-    )
-    requestFormat: Param[str] = Param(
-        Params._dummy(), "requestFormat", "how rows are sent", one_of(*requests.CONTENT_TYPES)
-    )
-    requestFields: Param[dict[str, str]] = Param(
-        Params._dummy(), "requestFields", "of jsonlines: key -> column", names_by_key
-    )
-    outputCols: Param[dict[str, str]] = Param(
-        Params._dummy(), "outputCols", "field of the reply -> column", names_by_key
-    )
-    errorCol: Param[str] = Param(
-        Params._dummy(), "errorCol", "column for why there is no prediction", string
-    )
-    variantCol: Param[str] = Param(
-        Params._dummy(), "variantCol", "column for the variant that answered", string
-    )
-    targetVariant: Param[str] = Param(Params._dummy(), "targetVariant", "variant to ask", string)
-    region: Param[str] = Param(Params._dummy(), "region", "AWS region", string)
-    endpointUrl: Param[str] = Param(
-        Params._dummy(), "endpointUrl", "address of the service", string
-    )
-    maxBatchRows: Param[int] = Param(
-        Params._dummy(), "maxBatchRows", "rows of a request at most", integer(1)
-    )
-    maxBatchBytes: Param[int] = Param(
-        Params._dummy(), "maxBatchBytes", "bytes of a request at most", integer(1, MAX_BYTES)
-    )
-    concurrency: Param[int] = Param(
-        Params._dummy(), "concurrency", "requests of a task under way at once", integer(1, 256)
-    )
-    timeout: Param[float] = Param(
-        Params._dummy(), "timeout", "seconds to wait for an answer", number(0, open_low=True)
-    )
-    maxAttempts: Param[int] = Param(
-        Params._dummy(), "maxAttempts", "times that a request is sent at most", integer(1)
-    )
-    retryBudget: Param[float] = Param(
-        Params._dummy(), "retryBudget", "retries for each request of a task", number(0)
-    )
-    maxErrorShare: Param[float] = Param(
-        Params._dummy(), "maxErrorShare", "share of rows that may lack a prediction", number(0, 1)
+        "deployment",
+        "what stands behind the endpoint, to make and delete",
+        made_of,
     )
     _input_kwargs: dict[str, Any]
 
@@ -210,20 +178,10 @@ class SageMakerEndpointModel(
         maxAttempts: int = 8,
         retryBudget: float = 1.0,
         maxErrorShare: float = 0.05,
+        deployment: Deployment | dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(
-            errorCol="endpoint_error",
-            requestFields={},
-            outputCols={},
-            maxBatchRows=500,
-            maxBatchBytes=5_242_880,
-            concurrency=8,
-            timeout=70.0,
-            maxAttempts=8,
-            retryBudget=1.0,
-            maxErrorShare=0.05,
-        )
+        self._setDefault(**SCORING_DEFAULTS)
         self._set(**self._input_kwargs)
 
     @keyword_only
@@ -250,13 +208,14 @@ class SageMakerEndpointModel(
         maxAttempts: int = 8,
         retryBudget: float = 1.0,
         maxErrorShare: float = 0.05,
+        deployment: Deployment | dict[str, Any] | None = None,
     ) -> "SageMakerEndpointModel":
         """Set the Params given; the others stay."""
         return self._set(**self._input_kwargs)
 
     def transformSchema(self, schema: StructType) -> StructType:
         """Return the schema `transform` yields; raise SchemaError where it cannot."""
-        for param in (self.endpointName, self.algorithm, self.requestFormat):
+        for param in (self.endpointName, self.algorithm):
             if not self.isDefined(param):
                 raise SchemaError(f"{self.uid}: {param.name} is not set: {param.doc}")
         form, features, label, fields = self._request()
@@ -270,7 +229,7 @@ class SageMakerEndpointModel(
         """Return format, features, label and fields of a request."""
         label = self.getLabelCol() if self.isSet(self.labelCol) else None
         return (
-            self.getOrDefault(self.requestFormat),
+            self._request_format(),
             self.getFeaturesCol(),
             label,
             self.getOrDefault(self.requestFields),
@@ -282,18 +241,86 @@ class SageMakerEndpointModel(
     def _added(self) -> dict[str, tuple[str, DataType]]:
         """Return the columns that `transform` adds: each one's field of a reply, and its type."""
         named = self.getOrDefault(self.outputCols)
-        added = {named.get(name, name): (name, kind) for name, kind in self._reply().fields}
-        added[self.getOrDefault(self.errorCol)] = ("error", StringType())
+        columns = [(named.get(name, name), name, kind) for name, kind in self._reply().fields]
+        columns.append((self.getOrDefault(self.errorCol), "error", StringType()))
         if self.isSet(self.variantCol):
-            added[self.getOrDefault(self.variantCol)] = ("variant", StringType())
+            columns.append((self.getOrDefault(self.variantCol), "variant", StringType()))
+        added = {column: (name, kind) for column, name, kind in columns}
+        if len(added) < len(columns):
+            spelled = ", ".join(f"{name} -> {column}" for column, name, _ in columns)
+            raise SchemaError(
+                f"{self.uid}: two of the reply's fields would have one column's name ({spelled}); "
+                "set outputCols, errorCol or variantCol"
+            )
         return added
+
+    def createEndpoint(self, timeout: float = 1800.0) -> bool:
+        """Make the endpoint again, from the model that was trained, where it is gone.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait until it answers.
+
+        Returns
+        -------
+        bool
+            Whether it was made; False where it was there.
+
+        Raises
+        ------
+        SageMakerError
+            Where this model was not fitted by `SageMakerStage`, or AWS refuses.
+        """
+        wanted = self._deployment()
+        if not hosting.is_gone(self.uid, self._site(), wanted.name):
+            return False
+        hosting.create(self.uid, self._site(), wanted, timeout, _LOG.info)
+        return True
+
+    def deleteResources(self) -> None:
+        """Delete endpoint, endpoint configuration and model; the trained artifact on S3 stays.
+
+        What is gone already is no error.
+
+        Raises
+        ------
+        SageMakerError
+            Where this model was not fitted by `SageMakerStage`, or something cannot be deleted.
+        """
+        hosting.delete(self.uid, self._site(), self._deployment())
+
+    def _deployment(self) -> Deployment:
+        if not self.isSet(self.deployment):
+            raise SageMakerError(
+                f"{self.uid}: endpoint '{self.getOrDefault(self.endpointName)}' was not made by a "
+                "SageMakerStage, and is not this model's to make or delete"
+            )
+        return Deployment(**self.getOrDefault(self.deployment))
+
+    def _require_endpoint(self) -> None:
+        """Raise SageMakerError where there is no such endpoint; who may not ask, just tries."""
+        name = self.getOrDefault(self.endpointName)
+        try:
+            gone = hosting.is_gone(self.uid, self._site(), name)
+        except SageMakerError as error:
+            if not is_denied(error):
+                raise
+            return
+        if gone:
+            again = (
+                "createEndpoint() makes it again from the trained model"
+                if self.isSet(self.deployment)
+                else "set Param endpointName"
+            )
+            raise SageMakerError(f"{self.uid}: there is no endpoint '{name}': {again}")
 
     def _service(self, form: str, accept: str) -> Service:
         return Service(
             endpoint=self.getOrDefault(self.endpointName),
             content_type=requests.CONTENT_TYPES[form],
             accept=accept,
-            site=Site(optional(self, self.region), optional(self, self.endpointUrl)),
+            site=self._site(),
             variant=optional(self, self.targetVariant),
             timeout=self.getOrDefault(self.timeout),
             connections=self.getOrDefault(self.concurrency),
@@ -305,6 +332,7 @@ class SageMakerEndpointModel(
         import pandas as pd  # two seconds that who does not score need not wait
 
         self.transformSchema(dataset.schema)
+        self._require_endpoint()
         request, answer = self._request(), self._reply()
         form = request[0]
         scoring = Scoring(

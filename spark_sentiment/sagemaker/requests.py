@@ -88,18 +88,22 @@ def record(
     if form == "csv":
         return F.array_join(_dense(features).cast("array<string>"), ",")
     target = F.lit(0.0) if label is None else F.col(f"`{label}`").cast("double")
+    return F.concat(target.cast("string"), entries(features))
+
+
+def entries(features: str) -> Column:
+    """Return what LibSVM writes of a vector: ``" 2:0.5 4:2.0"``, places counted from 1."""
+    vector = F.unwrap_udt(F.col(f"`{features}`"))
+    values, indices = vector["values"], vector["indices"]
     everywhere = F.sequence(F.lit(1), F.size(values))
     # A sequence from 1 to 0 would count down.
     places = F.when(F.size(values) == 0, F.array().cast("array<int>")).otherwise(
         F.coalesce(F.transform(indices, lambda place: place + 1), everywhere)
     )
-    entries = F.zip_with(
+    pairs = F.zip_with(
         places, values, lambda place, value: F.concat_ws(":", place, value.cast("string"))
     )
-    return F.concat(
-        target.cast("string"),
-        F.array_join(F.transform(entries, lambda e: F.concat(F.lit(" "), e)), ""),
-    )
+    return F.array_join(F.transform(pairs, lambda pair: F.concat(F.lit(" "), pair)), "")
 
 
 def encoded(form: str, part: Any) -> bytes:

@@ -1,0 +1,224 @@
+"""SageMaker's built-in algorithms: their images, what they train on and what they must be told.
+
+Accounts of images are those of the developer guide ("Docker Registry Paths and Example Code");
+hyperparameters are those of each algorithm's chapter there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spark_sentiment.errors import SageMakerError
+
+_MOST = {
+    "af-south-1": "455444449433",
+    "ap-east-1": "286214385809",
+    "ap-northeast-1": "351501993468",
+    "ap-northeast-2": "835164637446",
+    "ap-south-1": "991648021394",
+    "ap-southeast-1": "475088953585",
+    "ap-southeast-2": "712309505854",
+    "ca-central-1": "469771592824",
+    "cn-north-1": "390948362332",
+    "cn-northwest-1": "387376663083",
+    "eu-central-1": "664544806723",
+    "eu-north-1": "669576153137",
+    "eu-south-1": "257386234256",
+    "eu-west-1": "438346466558",
+    "eu-west-2": "644912444149",
+    "eu-west-3": "749696950732",
+    "me-south-1": "249704162688",
+    "sa-east-1": "855470959533",
+    "us-east-1": "382416733822",
+    "us-east-2": "404615174143",
+    "us-gov-west-1": "226302683700",
+    "us-west-1": "632365934929",
+    "us-west-2": "174872318107",
+}
+_BLAZINGTEXT = _MOST | {
+    "ap-northeast-1": "501404015308",
+    "ap-northeast-2": "306986355934",
+    "ap-southeast-2": "544295431143",
+    "eu-central-1": "813361260812",
+    "eu-west-1": "685385470294",
+    "us-east-1": "811284229777",
+    "us-east-2": "825641698319",
+    "us-west-2": "433757028032",
+}
+_LDA = {
+    "ap-northeast-1": "258307448986",
+    "ap-northeast-2": "293181348795",
+    "ap-south-1": "991648021394",
+    "ap-southeast-1": "475088953585",
+    "ap-southeast-2": "297031611018",
+    "ca-central-1": "469771592824",
+    "eu-central-1": "353608530281",
+    "eu-west-1": "999678624901",
+    "eu-west-2": "644912444149",
+    "us-east-1": "766337827248",
+    "us-east-2": "999911452149",
+    "us-gov-west-1": "226302683700",
+    "us-west-1": "632365934929",
+    "us-west-2": "266724342769",
+}
+_XGBOOST = {
+    "af-south-1": "510948584623",
+    "ap-east-1": "651117190479",
+    "ap-northeast-1": "354813040037",
+    "ap-northeast-2": "366743142698",
+    "ap-northeast-3": "867004704886",
+    "ap-south-1": "720646828776",
+    "ap-southeast-1": "121021644041",
+    "ap-southeast-2": "783357654285",
+    "ca-central-1": "341280168497",
+    "cn-north-1": "450853457545",
+    "cn-northwest-1": "451049120500",
+    "eu-central-1": "492215442770",
+    "eu-north-1": "662702820516",
+    "eu-south-1": "978288397137",
+    "eu-west-1": "141502667606",
+    "eu-west-2": "764974769150",
+    "eu-west-3": "659782779980",
+    "me-south-1": "801668240914",
+    "sa-east-1": "737474898029",
+    "us-east-1": "683313688378",
+    "us-east-2": "257758044811",
+    "us-gov-west-1": "414596584902",
+    "us-west-1": "746614075791",
+    "us-west-2": "246618743249",
+}
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """How one algorithm is trained and asked.
+
+    Attributes
+    ----------
+    repository, tag : str
+        Of its image; empty for an image of one's own.
+    accounts : mapping of str to str
+        The account that keeps the image in each region.
+    training, request : str
+        Formats of training files and of requests.
+    labelled, weighted : bool
+        Whether it learns from a label; whether a row may have a weight.
+    classes : str or None
+        The hyperparameter for the number of classes, where it must be told.
+    defaults : mapping of str to str
+        Hyperparameters that make it what its name says, or that it cannot do without.
+    required : tuple of str
+        Hyperparameters that only a user can choose.
+    """
+
+    repository: str = ""
+    tag: str = "1"
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    training: str = "csv"
+    request: str = "csv"
+    labelled: bool = True
+    weighted: bool = False
+    classes: str | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+
+    @property
+    def needs_width(self) -> bool:
+        """Whether it must be told how wide a vector is."""
+        return self.training == "recordio"
+
+
+def _first_party(
+    repository: str, *required: str, accounts: Mapping[str, str] = _MOST, **settings: str
+) -> Algorithm:
+    """Return an algorithm that reads and answers RecordIO, and learns from no label."""
+    return Algorithm(
+        repository,
+        accounts=accounts,
+        training="recordio",
+        request="recordio",
+        labelled=False,
+        defaults=settings,
+        required=required,
+    )
+
+
+def _supervised(repository: str, predictor: str, *required: str) -> Algorithm:
+    """Return an algorithm that reads and answers RecordIO, and learns from a label."""
+    return Algorithm(
+        repository,
+        accounts=_MOST,
+        training="recordio",
+        request="recordio",
+        classes="num_classes" if predictor == "multiclass_classifier" else None,
+        defaults={"predictor_type": predictor},
+        required=required,
+    )
+
+
+def _xgboost(classes: str | None, objective: str) -> Algorithm:
+    return Algorithm(
+        "sagemaker-xgboost",
+        "1.7-1",
+        _XGBOOST,
+        weighted=True,
+        classes=classes,
+        defaults={"objective": objective, "num_round": "100"},
+    )
+
+
+ALGORITHMS = {
+    "kmeans": _first_party("kmeans", "k"),
+    "pca": _first_party("pca", "num_components", mini_batch_size="500"),
+    "lda": _first_party("lda", "num_topics", "mini_batch_size", accounts=_LDA),
+    "ntm": _first_party("ntm", "num_topics"),
+    "randomcutforest": _first_party("randomcutforest"),
+    "linear-learner-regressor": _supervised("linear-learner", "regressor"),
+    "linear-learner-binary": _supervised("linear-learner", "binary_classifier"),
+    "linear-learner-multiclass": _supervised("linear-learner", "multiclass_classifier"),
+    "factorization-machines-regressor": _supervised(
+        "factorization-machines", "regressor", "num_factors"
+    ),
+    "factorization-machines-binary": _supervised(
+        "factorization-machines", "binary_classifier", "num_factors"
+    ),
+    "knn": _supervised("knn", "classifier", "k", "sample_size"),
+    "xgboost": _xgboost(None, "reg:squarederror"),
+    "xgboost-multiclass": _xgboost("num_class", "multi:softprob"),
+    "blazingtext": Algorithm(
+        "blazingtext",
+        accounts=_BLAZINGTEXT,
+        training="text",
+        request="jsonlines",
+        defaults={"mode": "supervised"},
+    ),
+    "csv": Algorithm(weighted=True),
+    "jsonlines": Algorithm(request="jsonlines", weighted=True),
+}
+"""What each value of Param `algorithm` means; 'csv' and 'jsonlines' are images of one's own."""
+
+
+def image_uri(algorithm: str, region: str) -> str:
+    """Return where the image of a built-in algorithm is.
+
+    Raises
+    ------
+    SageMakerError
+        Where the algorithm is none of SageMaker's, or its image's account in that region is not
+        known here: Param image then says it.
+
+    Examples
+    --------
+    >>> image_uri("kmeans", "eu-west-1")
+    '438346466558.dkr.ecr.eu-west-1.amazonaws.com/kmeans:1'
+    """
+    known = ALGORITHMS[algorithm]
+    if not known.repository:
+        raise SageMakerError(f"algorithm '{algorithm}' is an image of your own: set Param image")
+    account = known.accounts.get(region)
+    if account is None:
+        raise SageMakerError(
+            f"the image of '{algorithm}' is not known in region '{region}', only in "
+            f"{', '.join(sorted(known.accounts))}: set Param image"
+        )
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    return f"{account}.dkr.ecr.{region}.{domain}/{known.repository}:{known.tag}"

@@ -1,0 +1,241 @@
+"""What stands behind an endpoint: model, configuration, endpoint, how far it grows; made, deleted.
+
+A `Deployment` says all that is needed to make them, and so to make them again: it is kept with a
+saved model. It holds names and settings, never credentials.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+from spark_sentiment.errors import SageMakerError
+from spark_sentiment.sagemaker import resources
+from spark_sentiment.sagemaker.aws import Site, call, is_missing
+from spark_sentiment.sagemaker.training import pauses
+
+VARIANT = "AllTraffic"
+"""Name of the one variant of an endpoint that is made here."""
+
+_SCALED = {
+    "ServiceNamespace": "sagemaker",
+    "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+}
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Model, endpoint configuration and endpoint, all of one name.
+
+    Attributes
+    ----------
+    name : str
+        Theirs.
+    image, artifact, role : str
+        The container, where its model is on S3, and what it runs as.
+    variant : mapping
+        Machines or serverless settings, as in a ProductionVariant; empty for a model that batch
+        transforms alone will use.
+    run_id : str
+        The run that made it.
+    hours : float
+        After which it may be deleted, counted from when it is made.
+    tags : mapping of str to str
+        Beside the library's own.
+    environment : mapping of str to str
+        Of the container.
+    vpc : mapping
+        VpcConfig; empty for none.
+    key : str or None
+        KMS key of the endpoint's disks.
+    asynchronous : mapping
+        AsyncInferenceConfig; empty for an endpoint that answers at once.
+    scaling : mapping of str to float
+        ``max``, and perhaps ``min`` (1) and ``target`` (1,000 requests a minute and instance);
+        empty for an endpoint that does not grow.
+    """
+
+    name: str
+    image: str
+    artifact: str
+    role: str
+    variant: Mapping[str, Any]
+    run_id: str
+    hours: float
+    tags: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    vpc: Mapping[str, Any] = field(default_factory=dict)
+    key: str | None = None
+    asynchronous: Mapping[str, Any] = field(default_factory=dict)
+    scaling: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold, and ``Deployment(**...)`` takes back."""
+        return asdict(self)
+
+
+def create(
+    uid: str,
+    site: Site,
+    wanted: Deployment,
+    timeout: float,
+    say: Callable[[str], None],
+) -> None:
+    """Make what `wanted` says and wait until the endpoint answers; what is there already, stays.
+
+    Raises
+    ------
+    SageMakerError
+        Where AWS refuses or fails, or the endpoint is not in service in time. What was made is
+        deleted then.
+    """
+    try:
+        _create(uid, site, wanted)
+        if wanted.variant:
+            _await(uid, site, wanted.name, timeout, say)
+            if wanted.scaling:
+                _scale(uid, site, wanted)
+    except BaseException as failure:
+        try:
+            delete(uid, site, wanted)
+        except SageMakerError as left:
+            failure.add_note(str(left))
+        raise
+
+
+def _create(uid: str, site: Site, wanted: Deployment) -> None:
+    name = wanted.name
+    marks = resources.tags(wanted.run_id, wanted.hours, wanted.tags)
+    container = {
+        "Image": wanted.image,
+        "ModelDataUrl": wanted.artifact,
+        "Environment": dict(wanted.environment),
+    }
+    model: dict[str, Any] = {
+        "ModelName": name,
+        "PrimaryContainer": container,
+        "ExecutionRoleArn": wanted.role,
+        "Tags": marks,
+    }
+    if wanted.vpc:
+        model["VpcConfig"] = wanted.vpc
+    _unless_there(uid, site, "create_model", model)
+    if not wanted.variant:
+        return
+    config: dict[str, Any] = {
+        "EndpointConfigName": name,
+        "ProductionVariants": [{"VariantName": VARIANT, "ModelName": name, **wanted.variant}],
+        "Tags": marks,
+    }
+    if wanted.key:
+        config["KmsKeyId"] = wanted.key
+    if wanted.asynchronous:
+        config["AsyncInferenceConfig"] = wanted.asynchronous
+    _unless_there(uid, site, "create_endpoint_config", config)
+    endpoint = {"EndpointName": name, "EndpointConfigName": name, "Tags": marks}
+    _unless_there(uid, site, "create_endpoint", endpoint)
+
+
+def _unless_there(uid: str, site: Site, operation: str, request: Mapping[str, Any]) -> None:
+    """Create something; a resource of that name is ours, as names are unique."""
+    try:
+        call(uid, site, operation, **request)
+    except SageMakerError as error:
+        if "already exist" not in str(error):
+            raise
+
+
+def _await(uid: str, site: Site, name: str, timeout: float, say: Callable[[str], None]) -> None:
+    began = time.monotonic()
+    say(f"endpoint {name} is being made")
+    waits = pauses()
+    while True:
+        found = _described(uid, site, name)
+        state = found["EndpointStatus"] if found else "Creating"
+        if state == "InService":
+            say(f"[{time.monotonic() - began:5.0f} s] endpoint {name} is in service")
+            return
+        if found and state not in ("Creating", "Updating", "SystemUpdating"):
+            why = found.get("FailureReason", "AWS gives no reason")
+            raise SageMakerError(f"{uid}: endpoint {name} is {state}: {why}")
+        left = began + timeout - time.monotonic()
+        if left <= 0:
+            raise SageMakerError(
+                f"{uid}: endpoint {name} was not in service after {timeout:,.0f} s ({state}); "
+                "raise Param timeout"
+            )
+        time.sleep(min(next(waits), left))
+
+
+def _described(uid: str, site: Site, name: str) -> dict[str, Any] | None:
+    """Describe an endpoint; None where it is gone, or not yet seen everywhere."""
+    try:
+        found: dict[str, Any] = call(uid, site, "describe_endpoint", EndpointName=name)
+    except SageMakerError as error:
+        if is_missing(error):
+            return None
+        raise
+    return found
+
+
+def is_gone(uid: str, site: Site, name: str) -> bool:
+    """Tell whether there is no such endpoint."""
+    return _described(uid, site, name) is None
+
+
+def _scale(uid: str, site: Site, wanted: Deployment) -> None:
+    """Let the endpoint grow with its requests."""
+    target = {**_SCALED, "ResourceId": _scaled_id(wanted.name)}
+    bounds = {
+        "MinCapacity": int(wanted.scaling.get("min", 1)),
+        "MaxCapacity": int(wanted.scaling["max"]),
+    }
+    service = "application-autoscaling"
+    call(uid, site, "register_scalable_target", service, **target, **bounds)
+    policy = {
+        "TargetValue": float(wanted.scaling.get("target", 1000)),
+        "PredefinedMetricSpecification": {
+            "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
+        },
+    }
+    call(
+        uid,
+        site,
+        "put_scaling_policy",
+        service,
+        **target,
+        PolicyName=wanted.name,
+        PolicyType="TargetTrackingScaling",
+        TargetTrackingScalingPolicyConfiguration=policy,
+    )
+
+
+def _scaled_id(name: str) -> str:
+    return f"endpoint/{name}/variant/{VARIANT}"
+
+
+def delete(uid: str, site: Site, made: Deployment) -> None:
+    """Delete endpoint, configuration and model; what is gone already is no error.
+
+    Raises
+    ------
+    SageMakerError
+        Where something could not be deleted; the rest is.
+    """
+    steps: dict[str, Callable[[], object]] = {}
+    if made.scaling:
+        steps["scaling"] = partial(_unscale, uid, site, made.name)
+    for kind in (resources.ENDPOINT, resources.ENDPOINT_CONFIG, resources.MODEL):
+        if made.variant or kind is resources.MODEL:
+            steps[kind.name] = partial(resources.delete, uid, site, kind, made.name)
+    resources.all_deleted(uid, steps)
+
+
+def _unscale(uid: str, site: Site, name: str) -> None:
+    target = {**_SCALED, "ResourceId": _scaled_id(name)}
+    try:
+        call(uid, site, "deregister_scalable_target", "application-autoscaling", **target)
+    except SageMakerError as error:
+        if not is_missing(error):
+            raise
