@@ -256,13 +256,13 @@ class TestRequest:
         with deployed(
             stage(algorithm="blazingtext", featuresCol="text", keepStaging=True).fit(texts)
         ) as model:
-            rows = model.transform(texts).select("text", "label", "prob").collect()
+            rows = model.transform(texts).select("text", "labels").collect()
         job = asked(aws, "CreateTrainingJob")["InputDataConfig"][0]["DataSource"]
         prefix = job["S3DataSource"]["S3Uri"].removeprefix(f"s3://{aws.bucket}/")
         (key,) = keys(s3, aws.bucket, prefix)
         body = s3.get_object(Bucket=aws.bucket, Key=key)["Body"].read().decode()
         assert sorted(set(body.splitlines())) == ["__label__0 fell apart", "__label__2 a fine dress"]
-        assert {(row.text, row.label[0]) for row in rows} == {
+        assert {(row.text, row.labels[0]) for row in rows} == {
             ("a  fine\ndress", "__label__2"),
             ("fell apart", "__label__0"),
         }

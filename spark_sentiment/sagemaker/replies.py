@@ -213,7 +213,7 @@ _BUILT_IN = {
     ),
     "blazingtext": Reply(
         "application/jsonlines",
-        (("label", ArrayType(_STRING)), ("prob", ArrayType(_DOUBLE))),
+        (("labels", ArrayType(_STRING)), ("probabilities", ArrayType(_DOUBLE))),
         _readable(_blazingtext),
     ),
 }
