@@ -1,21 +1,16 @@
 """SageMakerStage: training by SageMaker in a Pipeline, against the stand-in."""
 
-import json
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
-import numpy as np
 import pytest
 from checkpoints import shared_tiny_checkpoint
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import PCA
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
@@ -24,17 +19,13 @@ from spark_sentiment.bias import BiasReport, Facet
 from spark_sentiment.class_weights import ClassWeights
 from spark_sentiment.cleaner import TextCleaner
 from spark_sentiment.embed import BertEmbeddings
-from spark_sentiment.errors import DataError, SageMakerError, SchemaError, SetupError
 from spark_sentiment.generate import generate_reviews
 from spark_sentiment.labels import RatingLabeler
 from spark_sentiment.sagemaker import (
-    SageMakerEndpointModel,
     SageMakerStage,
     delete_resources,
     deployed,
-    upstream,
 )
-from spark_sentiment.sagemaker.resources import MAX_NAME
 from spark_sentiment.standin import StandIn
 
 
@@ -261,7 +252,10 @@ class TestRequest:
         prefix = job["S3DataSource"]["S3Uri"].removeprefix(f"s3://{aws.bucket}/")
         (key,) = keys(s3, aws.bucket, prefix)
         body = s3.get_object(Bucket=aws.bucket, Key=key)["Body"].read().decode()
-        assert sorted(set(body.splitlines())) == ["__label__0 fell apart", "__label__2 a fine dress"]
+        assert sorted(set(body.splitlines())) == [
+            "__label__0 fell apart",
+            "__label__2 a fine dress",
+        ]
         assert {(row.text, row.labels[0]) for row in rows} == {
             ("a  fine\ndress", "__label__2"),
             ("fell apart", "__label__0"),

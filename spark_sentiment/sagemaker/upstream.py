@@ -179,22 +179,28 @@ class _Client:
         return self._model.CreateTrainingJobResult()
 
     def describeTrainingJob(self, request: Any) -> Any:
-        if not self.artifact:
-            self.artifact = self._kept(self._finished)
-        artifacts = self._model.ModelArtifacts().withS3ModelArtifacts(self.artifact)
+        if self.raised is None and not self.artifact:
+            self.artifact = self._kept(self._finished) or ""
         found = self._model.DescribeTrainingJobResult()
+        if self.raised is not None:
+            return found.withTrainingJobStatus("Failed")
+        artifacts = self._model.ModelArtifacts().withS3ModelArtifacts(self.artifact)
         return found.withTrainingJobStatus("Completed").withModelArtifacts(artifacts)
 
     def toString(self) -> str:
         return "spark_sentiment's client of SageMaker"
 
     def _kept(self, step: Callable[[], Any]) -> Any:
-        """Take a step, but keep what it raises: Java would hand on a text of it alone."""
+        """Take a step, but keep what it raises: Java would hand on its text alone.
+
+        What stops Python must not cross Java either, in the middle of a call: for
+        sagemaker_pyspark the job has failed, and then Python hears of it again.
+        """
         try:
             return step()
         except BaseException as error:
             self.raised = error
-            raise RuntimeError(type(error).__name__) from error
+            return None
 
 
 def _as_request(request: Any) -> dict[str, Any]:
