@@ -68,6 +68,11 @@ def body(*records: dict[str, list[float] | tuple[int, dict[int, float]]]) -> byt
         ),
         ("xgboost-multiclass", b"0.1,0.7,0.2\n", [([0.1, 0.7, 0.2], 1.0)]),
         (
+            "xgboost-multiclass",
+            b"[0.1, 0.7, 0.2]\n[0.6, 0.3, 0.1]\n",
+            [([0.1, 0.7, 0.2], 1.0), ([0.6, 0.3, 0.1], 0.0)],
+        ),
+        (
             "blazingtext",
             b'{"prob": [0.75, 0.25], "label": ["__label__3", "__label__1"]}\n',
             [(["__label__3", "__label__1"], [0.75, 0.25])],

@@ -157,9 +157,13 @@ def _numbers(body: bytes) -> Rows:
 
 
 def _probabilities(body: bytes) -> Rows:
-    """Read XGBoost's probabilities: lists in brackets, or a line of numbers for each row."""
+    """Read XGBoost's probabilities: lists in brackets, or a line of numbers for each row.
+
+    Commas are between the lists in an endpoint's answer, ends of lines in a transform job's.
+    """
     text = body.decode().strip()
     if "[" in text:
+        text = text.replace("]\n[", "],[")
         lists = json.loads(f"[{text}]" if not text.startswith("[[") else text)
     else:
         lists = [[float(cell) for cell in line.split(",")] for line in text.splitlines()]
