@@ -4,10 +4,10 @@ Training: ``stage`` has the estimator, ``training_params`` its Params and what t
 ``training_data`` the files, ``upstream`` sagemaker_pyspark's fit, ``training`` the job,
 ``algorithms`` the built-in ones. Scoring: ``endpoint`` has the model, ``endpoint_params`` its
 Params, ``scoring`` what a task does with its rows; ``requests`` and ``replies`` say what goes over
-the wire, ``recordio`` its binary form; ``invoke`` is one call, with what is repeated. ``hosting``
-makes and deletes what stands behind an endpoint, ``teardown`` all of a Pipeline's; ``resources``
-names, tags, lists and deletes. ``aws`` makes clients; boto3 is needed, by the extra
-``spark-sentiment[sagemaker]``.
+the wire, ``recordio`` its binary form; ``invoke`` is one call, real-time or asynchronous, with what
+is repeated; ``batch`` scores a table by a transform job instead. ``hosting`` makes and deletes what
+stands behind an endpoint, ``teardown`` all of a Pipeline's; ``resources`` names, tags, lists and
+deletes. ``aws`` makes clients; boto3 is needed, by the extra ``spark-sentiment[sagemaker]``.
 """
 
 from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel

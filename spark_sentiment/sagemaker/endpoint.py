@@ -8,17 +8,10 @@ from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
-from pyspark.sql.types import (
-    ArrayType,
-    DataType,
-    DoubleType,
-    StringType,
-    StructField,
-    StructType,
-)
+from pyspark.sql.types import DataType, StringType, StructField, StructType
 
 from spark_sentiment.errors import SageMakerError, SchemaError
 from spark_sentiment.params import (
@@ -27,15 +20,17 @@ from spark_sentiment.params import (
     optional,
     string,
 )
-from spark_sentiment.sagemaker import hosting, replies, requests
+from spark_sentiment.sagemaker import batch, hosting, replies, requests
 from spark_sentiment.sagemaker.aws import is_denied
+from spark_sentiment.sagemaker.batch import Batch
 from spark_sentiment.sagemaker.endpoint_params import SCORING_DEFAULTS, HasEndpointParams
 from spark_sentiment.sagemaker.hosting import Deployment
-from spark_sentiment.sagemaker.invoke import Service
+from spark_sentiment.sagemaker.invoke import AsyncService, Service
 from spark_sentiment.sagemaker.replies import Reply
 from spark_sentiment.sagemaker.scoring import Scoring, scored
 from spark_sentiment.vectors import to_vector
 
+_ASYNC_TIMEOUT = 900.0  # where none is set: a request may wait until the endpoint has grown
 _LOG = logging.getLogger(__name__)
 
 
@@ -53,12 +48,16 @@ class SageMakerEndpointModel(
     DefaultParamsReadable["SageMakerEndpointModel"],
     DefaultParamsWritable,
 ):
-    """Score rows by a SageMaker real-time endpoint.
+    """Score rows by a SageMaker endpoint, real-time or asynchronous, or by a batch transform.
 
     Parameters
     ----------
     endpointName : str
-        Name of an endpoint in service.
+        Name of an endpoint in service; of a model that `SageMakerStage` fitted without one, its.
+    inference : {'realtime', 'serverless', 'async', 'batch', 'none'}, default 'realtime'
+        How rows are scored. 'async' asks an asynchronous endpoint by way of S3. 'batch' runs one
+        transform job as soon as `transform` is called, and waits for it. All others are real-time
+        requests; they say how `SageMakerStage` made the endpoint.
     algorithm : str
         What answers, and so how replies are read and which columns they give: a built-in
         algorithm ('kmeans', 'pca', 'lda', 'ntm', 'linear-learner-regressor',
@@ -82,9 +81,9 @@ class SageMakerEndpointModel(
     errorCol : str, default 'endpoint_error'
         Column that says why a row has no prediction; null where it has one.
     variantCol : str, optional
-        Column for the production variant that answered.
+        Column for the production variant that answered; null of 'async' and 'batch'.
     targetVariant : str, optional
-        Variant to ask, whatever the weights.
+        Variant to ask, whatever the weights; not of 'async' and 'batch'.
     region, endpointUrl : str, optional
         AWS region and address of the service, where the environment's will not do.
     maxBatchRows : int, default 500
@@ -93,15 +92,22 @@ class SageMakerEndpointModel(
         Bytes of a request at most; SageMaker takes 6,291,456, a serverless endpoint 4 MB.
     concurrency : int, default 8
         Requests of a task that are under way at once.
-    timeout : float, default 70.0
-        Seconds to wait for an answer; SageMaker gives a container 60.
+    timeout : float, default 70.0, of 'async' 900.0
+        Seconds to wait for an answer; SageMaker gives a container 60, an asynchronous one up to
+        3,600.
     maxAttempts : int, default 8
         Times that a request is sent at most.
     retryBudget : float, default 1.0
         Retries of a task for each request of it, beyond its first twenty.
     maxErrorShare : float, default 0.05
-        A task fails where a larger share of its rows, 0 to 1, has no prediction; where it has fewer
-        than 100 rows, the share is of 100.
+        A task, of 'batch' the whole, fails where a larger share of its rows, 0 to 1, has no
+        prediction; where it has fewer than 100 rows, the share is of 100.
+    endpointInstanceType, endpointInstanceCount : default 'ml.m5.large', 1
+        Machines of a batch transform.
+    batchTimeout : float, default 86400
+        Seconds of the clock on the wall that a transform job may take, queues included.
+    progress : bool, default True
+        Say on stderr what a batch transform is doing.
     deployment : Deployment, optional
         What stands behind the endpoint; `SageMakerStage` sets it.
 
@@ -110,10 +116,11 @@ class SageMakerEndpointModel(
     SchemaError
         Before any Spark job, where a column is missing, mistyped, or already there.
     SageMakerError
-        Where there is no such endpoint.
+        Where there is no such endpoint; of 'batch', where the job fails, is stopped or takes too
+        long: it is stopped then, and what it left on S3 deleted.
     DataError
-        From the tasks, where more than `maxErrorShare` of the rows have no prediction. The message
-        holds counts, statuses and codes, never a row.
+        From the tasks, of 'batch' from `transform`, where more than `maxErrorShare` of the rows
+        have no prediction. The message holds counts, statuses and codes, never a row.
 
     Notes
     -----
@@ -128,11 +135,24 @@ class SageMakerEndpointModel(
     error. A task that Spark runs again asks the endpoint again, and an action that takes some rows
     of a partition, such as ``show``, may ask for all of them: put ``limit`` before this stage.
 
-    Cost: the endpoint's; the requests of all tasks together are tasks times `concurrency`, which
-    should not be more than its instances can take. Saved are names and settings, no credentials:
-    boto3 finds those on each executor as it does everywhere.
+    An asynchronous endpoint may take minutes for a request; tasks wait for the answers on S3, where
+    nothing stays but what arrives after `timeout`, until `deleteResources`.
 
-    Sources: InvokeEndpoint in SageMaker's API reference; SageMaker Spark's serializers.
+    A batch transform needs no endpoint, and suits many rows that can wait some minutes. `transform`
+    is eager: the rows are computed once and staged as Parquet, the tasks write requests, the job
+    answers them, and replies are read and joined to the staged rows. The result has all rows in no
+    particular order. It reads Parquet below `Deployment.staging`, which stays, for each call of
+    `transform`, until `deleteResources`; requests and replies are deleted at once. Where the
+    container refuses one request, the job fails as a whole: none is halved.
+
+    Cost: the endpoint's, or the job's machines'; the requests of all tasks together are tasks times
+    `concurrency`, which should not be more than an endpoint's instances can take. Saved are names
+    and settings, no credentials: boto3 finds those on each executor as it does everywhere. For
+    'async' and 'batch' they must be such as may list, read, write and delete below the staging
+    folder.
+
+    Sources: InvokeEndpoint, InvokeEndpointAsync and CreateTransformJob in SageMaker's API
+    reference; SageMaker Spark's serializers.
 
     Examples
     --------
@@ -159,6 +179,7 @@ class SageMakerEndpointModel(
         self,
         *,
         endpointName: str | None = None,
+        inference: str = "realtime",
         algorithm: str | None = None,
         replySchema: str | None = None,
         requestFormat: str | None = None,
@@ -178,6 +199,10 @@ class SageMakerEndpointModel(
         maxAttempts: int = 8,
         retryBudget: float = 1.0,
         maxErrorShare: float = 0.05,
+        endpointInstanceType: str = "ml.m5.large",
+        endpointInstanceCount: int = 1,
+        batchTimeout: float = 86_400.0,
+        progress: bool = True,
         deployment: Deployment | dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -189,6 +214,7 @@ class SageMakerEndpointModel(
         self,
         *,
         endpointName: str | None = None,
+        inference: str = "realtime",
         algorithm: str | None = None,
         replySchema: str | None = None,
         requestFormat: str | None = None,
@@ -208,6 +234,10 @@ class SageMakerEndpointModel(
         maxAttempts: int = 8,
         retryBudget: float = 1.0,
         maxErrorShare: float = 0.05,
+        endpointInstanceType: str = "ml.m5.large",
+        endpointInstanceCount: int = 1,
+        batchTimeout: float = 86_400.0,
+        progress: bool = True,
         deployment: Deployment | dict[str, Any] | None = None,
     ) -> "SageMakerEndpointModel":
         """Set the Params given; the others stay."""
@@ -270,18 +300,22 @@ class SageMakerEndpointModel(
         Raises
         ------
         SageMakerError
-            Where this model was not fitted by `SageMakerStage`, or AWS refuses.
+            Where this model was not fitted by `SageMakerStage`, or for batch transforms alone, or
+            AWS refuses.
         """
         wanted = self._deployment()
+        if not wanted.variant:
+            raise self._no_endpoint(wanted)
         if not hosting.is_gone(self.uid, self._site(), wanted.name):
             return False
         hosting.create(self.uid, self._site(), wanted, timeout, _LOG.info)
         return True
 
     def deleteResources(self) -> None:
-        """Delete endpoint, endpoint configuration and model; the trained artifact on S3 stays.
+        """Delete endpoint, endpoint configuration, model, and the results of batch transforms.
 
-        What is gone already is no error.
+        The trained artifact on S3 stays. What is gone already is no error. A DataFrame that a batch
+        transform gave back can be read no longer.
 
         Raises
         ------
@@ -298,9 +332,34 @@ class SageMakerEndpointModel(
             )
         return Deployment(**self.getOrDefault(self.deployment))
 
+    def _no_endpoint(self, made: Deployment) -> SageMakerError:
+        return SageMakerError(
+            f"{self.uid}: model '{made.name}' was made for batch transforms, without an endpoint: "
+            "leave Param inference at 'batch', or fit with another"
+        )
+
+    def _folder(self) -> str:
+        """Return where requests are staged."""
+        staging = self._deployment().staging
+        if staging is None:
+            raise SageMakerError(
+                f"{self.uid}: Param deployment names no folder on S3 for requests: set its staging"
+            )
+        return staging
+
     def _require_endpoint(self) -> None:
         """Raise SageMakerError where there is no such endpoint; who may not ask, just tries."""
         name = self.getOrDefault(self.endpointName)
+        if self.isSet(self.deployment) and self._deployment().name == name:
+            made = self._deployment()
+            if not made.variant:
+                raise self._no_endpoint(made)
+            if bool(made.asynchronous) != (self.getOrDefault(self.inference) == "async"):
+                is_async = "is" if made.asynchronous else "is not"
+                raise SageMakerError(
+                    f"{self.uid}: endpoint '{name}' {is_async} asynchronous, and Param inference "
+                    f"is '{self.getOrDefault(self.inference)}': set it, or fit again"
+                )
         try:
             gone = hosting.is_gone(self.uid, self._site(), name)
         except SageMakerError as error:
@@ -316,59 +375,86 @@ class SageMakerEndpointModel(
             raise SageMakerError(f"{self.uid}: there is no endpoint '{name}': {again}")
 
     def _service(self, form: str, accept: str) -> Service:
-        return Service(
+        is_async = self.getOrDefault(self.inference) == "async"
+        settings: dict[str, Any] = (
+            {"inputs": f"{self._folder()}/async/requests"} if is_async else {}
+        )
+        usual = is_async and not self.isSet(self.timeout)
+        return (AsyncService if is_async else Service)(
             endpoint=self.getOrDefault(self.endpointName),
             content_type=requests.CONTENT_TYPES[form],
             accept=accept,
             site=self._site(),
             variant=optional(self, self.targetVariant),
-            timeout=self.getOrDefault(self.timeout),
+            timeout=_ASYNC_TIMEOUT if usual else self.getOrDefault(self.timeout),
             connections=self.getOrDefault(self.concurrency),
             attempts=self.getOrDefault(self.maxAttempts),
             budget=self.getOrDefault(self.retryBudget),
+            **settings,
         )
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        import pandas as pd  # two seconds that who does not score need not wait
-
         self.transformSchema(dataset.schema)
-        self._require_endpoint()
-        request, answer = self._request(), self._reply()
-        form = request[0]
-        scoring = Scoring(
-            uid=self.uid,
-            form=form,
-            reply=answer,
-            service=self._service(form, answer.accept),
-            rows=self.getOrDefault(self.maxBatchRows),
-            bytes=self.getOrDefault(self.maxBatchBytes),
-            max_error_share=self.getOrDefault(self.maxErrorShare),
-        )
-        names = [*(name for name, _ in answer.fields), "error", "variant"]
-
-        def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
-            parts = (_parts(batch) for batch in batches)
-            for rows in scored(scoring, parts):
-                yield pd.DataFrame(rows, columns=names, dtype=object)
-
-        returned = StructType()
-        for name, kind in [*answer.fields, ("error", StringType()), ("variant", StringType())]:
-            returned = returned.add(name, ArrayType(DoubleType()) if kind == VECTOR else kind)
-        # Called nondeterministic so that the optimizer never asks the endpoint twice for a row.
-        udf = pandas_udf(score, returned).asNondeterministic()  # type: ignore[call-overload]
         raw = f"{self.uid}_reply"
         added = {}
         for column, (name, kind) in self._added().items():
             value = F.col(raw)[name]
             vector = F.when(value.isNotNull(), to_vector(value))
             added[column] = vector if kind == VECTOR else value
-        record = requests.record(dataset.schema, *request)
-        return dataset.withColumn(raw, udf(record)).withColumns(added).drop(raw)
+        if self.getOrDefault(self.inference) == "batch":
+            answered = self._in_batch(dataset, raw)
+        else:
+            answered = self._by_requests(dataset, raw)
+        return answered.withColumns(added).drop(raw)
 
+    def _in_batch(self, dataset: DataFrame, raw: str) -> DataFrame:
+        """Return the rows with what a transform job answers in column `raw`."""
+        request = self._request()
 
-def _parts(batch: Any) -> list[Any]:
-    """Return the rows of what Spark hands over: a Series of strings, or a struct's DataFrame."""
-    if batch.ndim == 1:
-        return list(batch)
-    rows = batch.to_dict("records")
-    return [row if row["values"] is not None else None for row in rows]
+        def record(schema: StructType) -> Column:
+            return requests.record(schema, *request)
+
+        return batch.answered(self._batch(), dataset, record, raw, self._say)
+
+    def _batch(self) -> Batch:
+        return Batch(
+            uid=self.uid,
+            site=self._site(),
+            deployment=self._deployment(),
+            folder=f"{self._folder()}/batch",
+            form=self._request_format(),
+            reply=self._reply(),
+            rows=self.getOrDefault(self.maxBatchRows),
+            bytes=self.getOrDefault(self.maxBatchBytes),
+            threads=self.getOrDefault(self.concurrency),
+            max_error_share=self.getOrDefault(self.maxErrorShare),
+            instance_type=self.getOrDefault(self.endpointInstanceType),
+            instance_count=self.getOrDefault(self.endpointInstanceCount),
+            timeout=self.getOrDefault(self.batchTimeout),
+        )
+
+    def _by_requests(self, dataset: DataFrame, raw: str) -> DataFrame:
+        """Return the rows with what the endpoint answers to the tasks' requests in column `raw`."""
+        import pandas as pd  # two seconds that who does not score need not wait
+
+        self._require_endpoint()
+        request, answer = self._request(), self._reply()
+        scoring = Scoring(
+            uid=self.uid,
+            form=request[0],
+            reply=answer,
+            service=self._service(request[0], answer.accept),
+            rows=self.getOrDefault(self.maxBatchRows),
+            bytes=self.getOrDefault(self.maxBatchBytes),
+            max_error_share=self.getOrDefault(self.maxErrorShare),
+        )
+        names = answer.schema.names
+
+        def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+            parts = (requests.parts(batch) for batch in batches)
+            for rows in scored(scoring, parts):
+                yield pd.DataFrame(rows, columns=names, dtype=object)
+
+        # Called nondeterministic so that the optimizer never asks the endpoint twice for a row.
+        udf = pandas_udf(score, answer.schema).asNondeterministic()  # type: ignore[call-overload]
+        return dataset.withColumn(raw, udf(requests.record(dataset.schema, *request)))

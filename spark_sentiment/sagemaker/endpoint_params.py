@@ -1,15 +1,33 @@
 """Params that the stage which trains shares with the model that it fits: how rows are scored."""
 
+import logging
+import sys
+
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol
 
-from spark_sentiment.params import integer, names_by_key, number, one_of, optional, string
+from spark_sentiment.params import (
+    boolean,
+    integer,
+    names_by_key,
+    number,
+    one_of,
+    optional,
+    string,
+)
 from spark_sentiment.sagemaker import replies, requests
 from spark_sentiment.sagemaker.algorithms import ALGORITHMS
 from spark_sentiment.sagemaker.aws import Site
 from spark_sentiment.sagemaker.invoke import MAX_BYTES
 
+_LOG = logging.getLogger(__name__)
+
 SCORING_DEFAULTS = {
+    "inference": "realtime",
+    "endpointInstanceType": "ml.m5.large",
+    "endpointInstanceCount": 1,
+    "batchTimeout": 86_400.0,
+    "progress": True,
     "errorCol": "endpoint_error",
     "requestFields": {},
     "outputCols": {},
@@ -26,6 +44,28 @@ SCORING_DEFAULTS = {
 class HasEndpointParams(HasFeaturesCol, HasLabelCol):
     """What is sent to an endpoint, how its answers are read, and how often it is asked."""
 
+    inference: Param[str] = Param(
+        Params._dummy(),
+        "inference",
+        "what answers",
+        one_of("realtime", "serverless", "async", "batch", "none"),
+    )
+    endpointInstanceType: Param[str] = Param(
+        Params._dummy(), "endpointInstanceType", "machine of endpoint or transform job", string
+    )
+    endpointInstanceCount: Param[int] = Param(
+        Params._dummy(),
+        "endpointInstanceCount",
+        "machines of endpoint or transform job",
+        integer(1),
+    )
+    batchTimeout: Param[float] = Param(
+        Params._dummy(),
+        "batchTimeout",
+        "seconds to wait for a transform job",
+        number(0, open_low=True),
+    )
+    progress: Param[bool] = Param(Params._dummy(), "progress", "say what the job is doing", boolean)
     algorithm: Param[str] = Param(
         Params._dummy(),
         "algorithm",
@@ -81,6 +121,13 @@ class HasEndpointParams(HasFeaturesCol, HasLabelCol):
         """Return how rows are sent: as asked, or as the algorithm reads best."""
         given = optional(self, self.requestFormat)
         return str(given or ALGORITHMS[self.getOrDefault(self.algorithm)].request)
+
+    def _say(self, line: str) -> None:
+        """Log a line of progress, and write it to stderr where that is wanted."""
+        _LOG.info("%s: %s", self.uid, line)
+        if self.getOrDefault(self.progress):
+            sys.stderr.write(f"{self.uid}: {line}\n")
+            sys.stderr.flush()
 
     def _site(self) -> Site:
         """Return where AWS is."""

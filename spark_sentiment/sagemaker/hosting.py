@@ -52,8 +52,12 @@ class Deployment:
     asynchronous : mapping
         AsyncInferenceConfig; empty for an endpoint that answers at once.
     scaling : mapping of str to float
-        ``max``, and perhaps ``min`` (1) and ``target`` (1,000 requests a minute and instance);
-        empty for an endpoint that does not grow.
+        ``max``, and perhaps ``min`` (1) and ``target`` (1,000 requests a minute and instance; of an
+        asynchronous endpoint 5 requests that wait for each instance); empty for an endpoint that
+        does not grow.
+    staging : str or None
+        Folder on S3 of this deployment alone: below its ``batch`` and ``async`` are the requests
+        and results of transform jobs and of an asynchronous endpoint.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Deployment:
     key: str | None = None
     asynchronous: Mapping[str, Any] = field(default_factory=dict)
     scaling: dict[str, float] = field(default_factory=dict)
+    staging: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold, and ``Deployment(**...)`` takes back."""
@@ -104,23 +109,27 @@ def create(
         raise
 
 
-def _create(uid: str, site: Site, wanted: Deployment) -> None:
-    name = wanted.name
-    marks = resources.tags(wanted.run_id, wanted.hours, wanted.tags)
+def create_model(uid: str, site: Site, wanted: Deployment) -> None:
+    """Make the model alone, where it is not there; SageMakerError where AWS refuses."""
     container = {
         "Image": wanted.image,
         "ModelDataUrl": wanted.artifact,
         "Environment": dict(wanted.environment),
     }
     model: dict[str, Any] = {
-        "ModelName": name,
+        "ModelName": wanted.name,
         "PrimaryContainer": container,
         "ExecutionRoleArn": wanted.role,
-        "Tags": marks,
+        "Tags": _marks(wanted),
     }
     if wanted.vpc:
         model["VpcConfig"] = wanted.vpc
     _unless_there(uid, site, "create_model", model)
+
+
+def _create(uid: str, site: Site, wanted: Deployment) -> None:
+    create_model(uid, site, wanted)
+    name, marks = wanted.name, _marks(wanted)
     if not wanted.variant:
         return
     config: dict[str, Any] = {
@@ -135,6 +144,10 @@ def _create(uid: str, site: Site, wanted: Deployment) -> None:
     _unless_there(uid, site, "create_endpoint_config", config)
     endpoint = {"EndpointName": name, "EndpointConfigName": name, "Tags": marks}
     _unless_there(uid, site, "create_endpoint", endpoint)
+
+
+def _marks(wanted: Deployment) -> list[dict[str, str]]:
+    return resources.tags(wanted.run_id, wanted.hours, wanted.tags)
 
 
 def _unless_there(uid: str, site: Site, operation: str, request: Mapping[str, Any]) -> None:
@@ -193,12 +206,24 @@ def _scale(uid: str, site: Site, wanted: Deployment) -> None:
     }
     service = "application-autoscaling"
     call(uid, site, "register_scalable_target", service, **target, **bounds)
-    policy = {
-        "TargetValue": float(wanted.scaling.get("target", 1000)),
-        "PredefinedMetricSpecification": {
-            "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
-        },
-    }
+    if wanted.asynchronous:
+        usual = 5
+        metric: dict[str, Any] = {
+            "CustomizedMetricSpecification": {
+                "Namespace": "AWS/SageMaker",
+                "MetricName": "ApproximateBacklogSizePerInstance",
+                "Dimensions": [{"Name": "EndpointName", "Value": wanted.name}],
+                "Statistic": "Average",
+            }
+        }
+    else:
+        usual = 1000
+        metric = {
+            "PredefinedMetricSpecification": {
+                "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
+            }
+        }
+    policy = {"TargetValue": float(wanted.scaling.get("target", usual)), **metric}
     call(
         uid,
         site,
@@ -216,7 +241,9 @@ def _scaled_id(name: str) -> str:
 
 
 def delete(uid: str, site: Site, made: Deployment) -> None:
-    """Delete endpoint, configuration and model; what is gone already is no error.
+    """Delete endpoint, configuration, model and what scoring left on S3.
+
+    What is gone already is no error.
 
     Raises
     ------
@@ -229,6 +256,10 @@ def delete(uid: str, site: Site, made: Deployment) -> None:
     for kind in (resources.ENDPOINT, resources.ENDPOINT_CONFIG, resources.MODEL):
         if made.variant or kind is resources.MODEL:
             steps[kind.name] = partial(resources.delete, uid, site, kind, made.name)
+    if made.staging is not None:
+        for part in ("batch", "async"):
+            folder = f"{made.staging}/{part}"
+            steps[folder] = partial(resources.delete_objects, uid, site, folder)
     resources.all_deleted(uid, steps)
 
 

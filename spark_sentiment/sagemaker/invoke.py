@@ -1,11 +1,17 @@
 """One call of an endpoint: what is repeated, how long is waited, and what is never said.
 
+`Caller` sends a request and has its answer by the same connection; `AsyncCaller` puts the request
+to S3 and looks there for the answer. A `Service` says which of them is meant.
+
 No message here holds what was sent or answered: a container's error may quote a review.
 """
 
 import random
+import re
 import threading
 import time
+import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -23,6 +29,8 @@ from botocore.exceptions import (
 )
 
 from spark_sentiment.sagemaker import aws
+from spark_sentiment.sagemaker.resources import split_uri
+from spark_sentiment.sagemaker.training import pauses
 
 MAX_BYTES = 6_291_456
 """Most bytes of a request to a real-time endpoint (4 MB to a serverless one)."""
@@ -40,6 +48,7 @@ _BROKEN_LINE = (
 )
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 20.0
 _FREE_RETRIES = 20  # of a task, before its budget counts
+_SHORTEST_LIFE, _LONGEST_LIFE, _LONGEST_CALL = 60, 21_600, 3_600  # s, of an asynchronous request
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,30 @@ class Service:
     connections: int
     attempts: int
     budget: float
+
+    def caller(self) -> "Caller":
+        """Return what calls it for one task."""
+        client(self)  # boto3 makes clients in one thread only
+        return Caller(self)
+
+
+@dataclass(frozen=True)
+class AsyncService(Service):
+    """An endpoint that takes requests from S3 and writes its answers there.
+
+    Attributes
+    ----------
+    inputs : str
+        Folder on S3 for requests while they are under way.
+    """
+
+    inputs: str
+
+    def caller(self) -> "AsyncCaller":
+        """Return what calls it for one task."""
+        client(self)
+        _storage(self)
+        return AsyncCaller(self)
 
 
 @dataclass(frozen=True)
@@ -149,6 +182,95 @@ class Caller:
             return True
 
 
+@dataclass
+class AsyncCaller(Caller):
+    """Calls one asynchronous endpoint for one task, from several threads.
+
+    What fails in passing is repeated as by `Caller`, with a container's failure that AWS wrote to
+    S3 among it. That no answer came within `AsyncService.timeout` is final: the request may still
+    be in the endpoint's queue, which one more would make longer. Requests and answers are deleted
+    from S3 when they have been read.
+
+    Attributes
+    ----------
+    service : AsyncService
+        What to call.
+    """
+
+    service: AsyncService
+
+    def _sent(self, body: bytes) -> Answer:
+        service = self.service
+        bucket, folder = split_uri(service.inputs)
+        place = {"Bucket": bucket, "Key": f"{folder}/{uuid.uuid4().hex}"}
+        _storage(service).put_object(Body=body, **place)
+        try:
+            found = client(service).invoke_endpoint_async(
+                EndpointName=service.endpoint,
+                ContentType=service.content_type,
+                Accept=service.accept,
+                InputLocation=f"s3://{place['Bucket']}/{place['Key']}",
+                RequestTTLSeconds=round(min(max(service.timeout, _SHORTEST_LIFE), _LONGEST_LIFE)),
+                InvocationTimeoutSeconds=round(min(max(service.timeout, 1), _LONGEST_CALL)),
+            )
+            return self._awaited(found["OutputLocation"], found.get("FailureLocation"))
+        finally:
+            self._delete(place)
+
+    def _awaited(self, output: str, failure: str | None) -> Answer:
+        """Look for the answer, or for the failure, until one of them is there."""
+        end = time.monotonic() + self.service.timeout
+        for pause in pauses():
+            time.sleep(min(pause, max(0.0, end - time.monotonic())))
+            found = self._taken(output)
+            if found is not None:
+                return Answer(found)
+            failed = self._taken(failure) if failure else None
+            if failed is not None:
+                return _failure(failed)
+            if time.monotonic() >= end:
+                break
+        return Answer(error=f"no answer within {self.service.timeout:,g} s")
+
+    def _taken(self, uri: str) -> bytes | None:
+        """Read an object and delete it; None where there is none yet."""
+        bucket, key = split_uri(uri)
+        place = {"Bucket": bucket, "Key": key}
+        try:
+            body: bytes = _storage(self.service).get_object(**place)["Body"].read()
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+                return None
+            raise
+        self._delete(place)
+        return body
+
+    def _delete(self, place: dict[str, str]) -> None:
+        # What is left has a folder of its own, which goes with the endpoint.
+        with suppress(BotoCoreError, ClientError):
+            _storage(self.service).delete_object(**place)
+
+
+def _failure(told: bytes) -> Answer:
+    """Return what a failure that was written to S3 means.
+
+    Its text is AWS's or the container's, and is not said. Where it speaks of a server error, as in
+    "Received server error (503) from primary", it is raised as an endpoint answers it; any other
+    may be the fault of a part of the request.
+    """
+    said = re.search(rb"server error \((5\d\d)\)", told)
+    if said is None:
+        return Answer(error="the endpoint wrote a failure", refused=True)
+    raise ClientError(
+        {
+            "Error": {"Code": "ModelError", "Message": "written to S3"},
+            "ResponseMetadata": {"HTTPStatusCode": 424},
+            "OriginalStatusCode": int(said[1]),
+        },
+        "InvokeEndpointAsync",
+    )
+
+
 def passes(error: Exception) -> bool:
     """Tell whether the same request may succeed when it is sent again.
 
@@ -201,5 +323,17 @@ def client(service: Service) -> Any:
         retries={"total_max_attempts": 1},
         read_timeout=service.timeout,
         connect_timeout=min(10.0, service.timeout),
+        max_pool_connections=service.connections,
+    )
+
+
+@lru_cache(maxsize=8)
+def _storage(service: AsyncService) -> Any:
+    """Return this process's client of S3 for an asynchronous endpoint's requests."""
+    return aws.made(
+        "s3",
+        aws.region(service.site),
+        service.site,
+        retries={"mode": "standard", "total_max_attempts": 8},
         max_pool_connections=service.connections,
     )

@@ -52,6 +52,20 @@ class Reply:
     fields: tuple[tuple[str, DataType], ...]
     read: Callable[[bytes], Rows]
 
+    @property
+    def schema(self) -> StructType:
+        """Return what is told of each row: the fields, then why they are null, and the variant.
+
+        Examples
+        --------
+        >>> reply("pca").schema.simpleString()
+        'struct<projection:array<double>,error:string,variant:string>'
+        """
+        told = StructType()
+        for name, kind in [*self.fields, ("error", _STRING), ("variant", _STRING)]:
+            told = told.add(name, ArrayType(_DOUBLE) if kind == VECTOR else kind)
+        return told
+
 
 def reply(algorithm: str, schema: str | None = None) -> Reply:
     """Return how to read what `algorithm` answers.

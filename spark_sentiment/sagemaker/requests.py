@@ -4,7 +4,7 @@ Text is made by Column expressions, in the JVM, whose spelling of numbers is tha
 serializers; only RecordIO is put together in Python, from arrays.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pyspark.ml.linalg import VectorUDT
@@ -111,6 +111,60 @@ def encoded(form: str, part: Any) -> bytes:
     if form == "recordio":
         return recordio.encode(part["values"], part["indices"], part["size"])
     return f"{part}\n".encode()
+
+
+def parts(batch: Any) -> list[Any]:
+    """Return the rows of what Spark hands a pandas function of the column that `record` makes.
+
+    Parameters
+    ----------
+    batch : pandas.Series or pandas.DataFrame
+        Strings, or the fields of structs.
+    """
+    if batch.ndim == 1:
+        return list(batch)
+    rows = batch.to_dict("records")
+    return [row if row["values"] is not None else None for row in rows]
+
+
+def cut(form: str, batch: Sequence[Any], rows: int, size: int) -> Iterator[list[bytes | str]]:
+    r"""Cut a batch into the parts of requests.
+
+    Parameters
+    ----------
+    form : {'csv', 'libsvm', 'jsonlines', 'recordio'}
+        How rows are written.
+    batch : sequence
+        What `record` made of each row; None for a row that cannot be sent.
+    rows, size : int
+        Rows and bytes of a request at most.
+
+    Yields
+    ------
+    list of (bytes or str)
+        The rows of a request, in their order: each one's bytes, or why it cannot be sent.
+
+    Examples
+    --------
+    >>> list(cut("csv", ["0.5,1.0", None, "2.0,0.0"], rows=2, size=100))
+    [[b'0.5,1.0\n', 'nothing to send: null'], [b'2.0,0.0\n']]
+    """
+    parts: list[bytes | str] = []
+    total = 0
+    for row in batch:
+        part: bytes | str = "nothing to send: null"
+        if row is not None:
+            part = encoded(form, row)
+            if len(part) > size:
+                part = f"a row of {len(part):,} bytes is above maxBatchBytes, {size:,}"
+        added = len(part) if isinstance(part, bytes) else 0
+        if parts and (len(parts) == rows or total + added > size):
+            yield parts
+            parts, total = [], 0
+        parts.append(part)
+        total += added
+    if parts:
+        yield parts
 
 
 def _json(schema: StructType, fields: Mapping[str, str]) -> Column:

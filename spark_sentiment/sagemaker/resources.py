@@ -19,6 +19,7 @@ RUN_ID, EXPIRES = f"{PREFIX}:run-id", f"{PREFIX}:expires"
 """Tags of every resource: the run that made it, and when it is no longer wanted (ISO 8601, UTC)."""
 
 MAX_NAME = 63  # of every resource that is made here
+_READS = 5  # of an object, before it is given up
 _SPELLED = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -270,6 +271,38 @@ def delete_objects(uid: str, site: Site, uri: str) -> int:
             )
         deleted += len(some)
     return deleted
+
+
+def put_object(uid: str, site: Site, uri: str, body: bytes) -> None:
+    """Write an object of S3; SageMakerError where AWS refuses."""
+    bucket, key = split_uri(uri)
+    call(uid, site, "put_object", "s3", Bucket=bucket, Key=key, Body=body)
+
+
+def get_object(uid: str, site: Site, uri: str) -> bytes | None:
+    """Return an object of S3; None where there is none.
+
+    Raises
+    ------
+    SageMakerError
+        Where AWS refuses, or the line breaks again and again.
+    """
+    bucket, key = split_uri(uri)
+    left = _READS
+    while True:
+        left -= 1
+        try:
+            found: bytes = client("s3", site).get_object(Bucket=bucket, Key=key)["Body"].read()
+        except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError):
+                if error.response.get("Error", {}).get("Code") == "NoSuchKey":
+                    return None
+                left = 0
+            # boto3 repeats what fails before the first byte, not after it.
+            if not left:
+                raise SageMakerError(f"{uid}: '{uri}' cannot be read: {error}") from error
+        else:
+            return found
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -2,17 +2,19 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from spark_sentiment.errors import DataError
 from spark_sentiment.sagemaker import requests
-from spark_sentiment.sagemaker.invoke import Caller, Service, client
+from spark_sentiment.sagemaker.invoke import Service
 from spark_sentiment.sagemaker.replies import Reply
 
 Row = tuple[Any, ...]
+A = TypeVar("A")
+B = TypeVar("B")
 
 # Of a task: enough to find some dozen rows at fault, few enough where every row is.
 _HALVINGS = 200
@@ -56,7 +58,6 @@ def scored(scoring: Scoring, batches: Iterator[Sequence[Any]]) -> Iterator[list[
     DataError
         Where more rows than the allowed share have no prediction.
     """
-    client(scoring.service)  # boto3 makes clients in one thread only
     asker = _Asker(scoring)
     seen, failed, last = 0, 0, ""
     pool = ThreadPoolExecutor(scoring.service.connections)
@@ -80,7 +81,8 @@ def scored(scoring: Scoring, batches: Iterator[Sequence[Any]]) -> Iterator[list[
             return rows
 
         for batch in batches:
-            waiting.append([submit(parts) for parts in _requests(scoring, batch)])
+            cut = requests.cut(scoring.form, batch, scoring.rows, scoring.bytes)
+            waiting.append([submit(parts) for parts in cut])
             while len(waiting) > 1 or (waiting and all(f.done() for f in waiting[0])):
                 yield taken()
         while waiting:
@@ -88,7 +90,7 @@ def scored(scoring: Scoring, batches: Iterator[Sequence[Any]]) -> Iterator[list[
     finally:
         # Where Spark wants no more rows, what has not been sent need not be.
         pool.shutdown(wait=False, cancel_futures=True)
-    if failed > scoring.max_error_share * max(seen, _ROWS_TO_JUDGE):
+    if too_many(failed, seen, scoring.max_error_share):
         raise DataError(
             f"{scoring.uid}: endpoint '{scoring.service.endpoint}' gave no prediction for "
             f"{failed:,} of a task's {seen:,} rows, {failed / seen:.2%} where at most "
@@ -101,7 +103,7 @@ class _Asker:
 
     def __init__(self, scoring: Scoring) -> None:
         self._scoring = scoring
-        self._caller = Caller(scoring.service)
+        self._caller = scoring.service.caller()
         self._halvings = _HALVINGS
 
     def __call__(self, parts: list[bytes | str]) -> list[Row]:
@@ -132,21 +134,35 @@ class _Asker:
         return (*(None for _ in self._scoring.reply.fields), why, None)
 
 
-def _requests(scoring: Scoring, batch: Sequence[Any]) -> Iterator[list[bytes | str]]:
-    """Cut a batch into requests of at most so many rows and bytes."""
-    parts: list[bytes | str] = []
-    size = 0
-    for row in batch:
-        part: bytes | str = "nothing to send: null"
-        if row is not None:
-            part = requests.encoded(scoring.form, row)
-            if len(part) > scoring.bytes:
-                part = f"a row of {len(part):,} bytes is above maxBatchBytes, {scoring.bytes:,}"
-        added = len(part) if isinstance(part, bytes) else 0
-        if parts and (len(parts) == scoring.rows or size + added > scoring.bytes):
-            yield parts
-            parts, size = [], 0
-        parts.append(part)
-        size += added
-    if parts:
-        yield parts
+def too_many(failed: int, rows: int, share: float) -> bool:
+    """Tell whether a larger share of the rows than is allowed has no prediction.
+
+    Examples
+    --------
+    >>> too_many(3, 10, share=0.05), too_many(6, 10, share=0.05)
+    (False, True)
+    """
+    return failed > share * max(rows, _ROWS_TO_JUDGE)
+
+
+def in_order(work: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
+    """Yield what `work` makes of each item, in their order; so many are worked on at once.
+
+    No more items are taken than the threads have soon to do: memory holds few of them.
+
+    Examples
+    --------
+    >>> list(in_order(abs, [-2, 1, -3], threads=2))
+    [2, 1, 3]
+    """
+    pool = ThreadPoolExecutor(threads)
+    waiting: deque[Future[B]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            while len(waiting) > 2 * threads or (waiting and waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,7 +1,5 @@
 """An Estimator that trains on SageMaker, by sagemaker_pyspark's own estimator, and cleans up."""
 
-import logging
-import sys
 from typing import Any
 
 from pyspark import keyword_only
@@ -24,8 +22,6 @@ from spark_sentiment.sagemaker.training_data import CONTENT_TYPES, Facts
 from spark_sentiment.sagemaker.training_params import TRAINING_DEFAULTS, HasTrainingParams
 from spark_sentiment.sagemaker.upstream import Order
 
-_LOG = logging.getLogger(__name__)
-
 
 class SageMakerStage(
     Estimator[SageMakerEndpointModel],
@@ -33,7 +29,7 @@ class SageMakerStage(
     DefaultParamsReadable["SageMakerStage"],
     DefaultParamsWritable,
 ):
-    """Train on SageMaker as a stage of a Pipeline, and score by the endpoint that this makes.
+    """Train on SageMaker as a stage of a Pipeline, and score by what this makes of the model.
 
     Data is written to S3 by Spark, under a folder of this fit alone; sagemaker_pyspark's ``fit``
     asks for the training job; model and endpoint are made, tagged and, where anything goes wrong,
@@ -46,7 +42,8 @@ class SageMakerStage(
         of one's own replies.
     stagingPath : str
         Folder on S3, ``s3://bucket/folder``: training files are below it while a fit lasts, models
-        below its ``models`` where `outputPath` is not set.
+        below its ``models`` where `outputPath` is not set; what the model scores with 'async' or
+        'batch' is below it until ``model.deleteResources()``.
     role : str
         ARN of the IAM role that training and endpoint run as.
     hyperParameters : dict of str to str, optional
@@ -84,16 +81,18 @@ class SageMakerStage(
         ``ExperimentName``, ``TrialName``, ``TrialComponentDisplayName``, ``RunName``.
     environment : dict of str to str, optional
         Environment of the endpoint's container.
-    inference : {'realtime', 'serverless', 'none'}, default 'realtime'
-        What answers when the model transforms; 'none' makes no endpoint, until
+    inference : {'realtime', 'serverless', 'async', 'batch', 'none'}, default 'realtime'
+        What answers when the model transforms: an endpoint, a serverless one, one that is asked by
+        way of S3, or a batch transform without any endpoint; 'none' makes no endpoint until
         ``model.createEndpoint()`` does.
     endpointInstanceType, endpointInstanceCount : default 'ml.m5.large', 1
-        Machines of the endpoint.
+        Machines of the endpoint, or of a batch transform.
     serverless : dict of str to float, optional
         ``memory`` (MB, 2048) and ``concurrency`` (20) of a serverless endpoint.
     autoscaling : dict of str to float, optional
         ``max`` instances, and perhaps ``min`` (1) and ``target`` (1000 requests a minute and
-        instance): the endpoint grows and shrinks with its load.
+        instance; 5 that wait for an instance, of an asynchronous endpoint): the endpoint grows and
+        shrinks with its load.
     runId : str, optional
         Tag of all that is made; the training job's name by default.
     expiresAfter : float, default 24
@@ -106,7 +105,7 @@ class SageMakerStage(
         Say on stderr what the job is doing.
     replySchema, requestFormat, requestFields, outputCols, errorCol, variantCol, targetVariant, \
 region, endpointUrl, maxBatchRows, maxBatchBytes, concurrency, timeout, maxAttempts, retryBudget, \
-maxErrorShare
+maxErrorShare, batchTimeout
         The fitted model's; see `SageMakerEndpointModel`.
 
     Raises
@@ -203,6 +202,7 @@ maxErrorShare
         maxAttempts: int = 8,
         retryBudget: float = 1.0,
         maxErrorShare: float = 0.05,
+        batchTimeout: float = 86_400.0,
     ) -> None:
         super().__init__()
         self._setDefault(**TRAINING_DEFAULTS)
@@ -262,6 +262,7 @@ maxErrorShare
         maxAttempts: int = 8,
         retryBudget: float = 1.0,
         maxErrorShare: float = 0.05,
+        batchTimeout: float = 86_400.0,
     ) -> "SageMakerStage":
         """Set the Params given; the others stay."""
         return self._set(**self._input_kwargs)
@@ -346,9 +347,6 @@ maxErrorShare
         named = optional(self, self.image)
         return str(named or image_uri(self.getOrDefault(self.algorithm), region(self._site())))
 
-    def _staging(self, name: str) -> str:
-        return f"{self.getOrDefault(self.stagingPath)}/{name}"
-
     def _model(self, name: str, deployment: Deployment | None) -> SageMakerEndpointModel:
         """Return the model that scores by endpoint `name`, with this stage's Params."""
         model = self._copyValues(SageMakerEndpointModel(endpointName=name))
@@ -365,9 +363,3 @@ maxErrorShare
         """Delete what this fit staged, and nothing else."""
         if not self.getOrDefault(self.keepStaging):
             resources.delete_objects(self.uid, self._site(), self._staging(name))
-
-    def _say(self, line: str) -> None:
-        _LOG.info("%s: %s", self.uid, line)
-        if self.getOrDefault(self.progress):
-            sys.stderr.write(f"{self.uid}: {line}\n")
-            sys.stderr.flush()

@@ -36,15 +36,11 @@ TRAINING_DEFAULTS: Mapping[str, Any] = {
     "encryptTraffic": False,
     "experiment": {},
     "environment": {},
-    "inference": "realtime",
-    "endpointInstanceType": "ml.m5.large",
-    "endpointInstanceCount": 1,
     "serverless": {},
     "autoscaling": {},
     "expiresAfter": 24.0,
     "tags": {},
     "keepStaging": False,
-    "progress": True,
 }
 
 
@@ -110,15 +106,6 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol):
     environment: Param[dict[str, str]] = Param(
         Params._dummy(), "environment", "of the endpoint's container", names_by_key
     )
-    inference: Param[str] = Param(
-        Params._dummy(), "inference", "what answers", one_of("realtime", "serverless", "none")
-    )
-    endpointInstanceType: Param[str] = Param(
-        Params._dummy(), "endpointInstanceType", "machine of the endpoint", string
-    )
-    endpointInstanceCount: Param[int] = Param(
-        Params._dummy(), "endpointInstanceCount", "machines of the endpoint", integer(1)
-    )
     serverless: Param[dict[str, float]] = Param(
         Params._dummy(),
         "serverless",
@@ -139,7 +126,6 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol):
     keepStaging: Param[bool] = Param(
         Params._dummy(), "keepStaging", "leave training files on S3", boolean
     )
-    progress: Param[bool] = Param(Params._dummy(), "progress", "say what the job is doing", boolean)
 
     def _check_settings(self) -> None:
         """Raise SchemaError where Params do not go together."""
@@ -251,21 +237,36 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol):
         run, more = optional(self, self.runId) or name, self.getOrDefault(self.tags)
         return resources.tags(run, self.getOrDefault(self.expiresAfter), more)
 
+    def _staging(self, name: str) -> str:
+        """Return the folder on S3 of one fit, and of what its model scores."""
+        return f"{self.getOrDefault(self.stagingPath)}/{name}"
+
     def _deployment(self, name: str, image: str, artifact: str) -> Deployment:
+        has_endpoint = self.getOrDefault(self.inference) != "batch"
         return Deployment(
             name=name,
             image=image,
             artifact=artifact,
             role=self.getOrDefault(self.role),
-            variant=self._variant(),
+            variant=self._variant() if has_endpoint else {},
             run_id=optional(self, self.runId) or name,
             hours=self.getOrDefault(self.expiresAfter),
             tags=self.getOrDefault(self.tags),
             environment=self.getOrDefault(self.environment),
             vpc=self._vpc(),
             key=optional(self, self.kmsKey),
-            scaling=self.getOrDefault(self.autoscaling),
+            asynchronous=self._asynchronous(name),
+            scaling=self.getOrDefault(self.autoscaling) if has_endpoint else {},
+            staging=self._staging(name),
         )
+
+    def _asynchronous(self, name: str) -> Mapping[str, Any]:
+        """Return what an AsyncInferenceConfig says, empty for all but an asynchronous endpoint."""
+        if self.getOrDefault(self.inference) != "async":
+            return {}
+        folder, key = f"{self._staging(name)}/async", optional(self, self.kmsKey)
+        output = {"S3OutputPath": f"{folder}/replies", "S3FailurePath": f"{folder}/failures"}
+        return {"OutputConfig": output | ({"KmsKeyId": key} if key is not None else {})}
 
     def _variant(self) -> Mapping[str, Any]:
         """Return what a ProductionVariant says of machines."""

@@ -61,8 +61,16 @@ class Order:
 
 def check_jars(spark: SparkSession, uid: str) -> None:
     """Raise SetupError where Spark was started without a jar that training needs."""
+    _check(spark, uid, _NEEDED if _has_emrfs(spark) else {**_NEEDED, **_S3A})
+
+
+def check_s3(spark: SparkSession, uid: str) -> None:
+    """Raise SetupError where Spark was started without the jar by which it reads and writes S3."""
+    _check(spark, uid, {} if _has_emrfs(spark) else _S3A)
+
+
+def _check(spark: SparkSession, uid: str, needed: Mapping[str, str]) -> None:
     loader: Any = spark._jvm
-    needed = _NEEDED if _has_emrfs(spark) else {**_NEEDED, **_S3A}
     missing = [jar for name, jar in needed.items() if not _is_there(loader, name)]
     if missing:
         raise SetupError(
