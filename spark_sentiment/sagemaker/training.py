@@ -68,7 +68,7 @@ class TrainingJob:
             if left <= 0:
                 raise SageMakerError(
                     f"{self.uid}: training job {self.name} was not done after {self.timeout:,.0f} "
-                    f"s ({found.get('SecondaryStatus')}) and is stopped; raise Param timeout"
+                    f"s ({found.get('SecondaryStatus')}) and is stopped; raise Param fitTimeout"
                 )
             time.sleep(min(next(waits), left))
 
