@@ -68,8 +68,12 @@ def encode(
     message = _entry(_FEATURES, tensor)
     if label is not None:
         message += _entry(_LABEL, _sized(_TENSOR_VALUES, struct.pack("<f", label)))
-    padding = -len(message) % 4
-    return _FRAME.pack(_MAGIC, len(message)) + message + b"\0" * padding
+    return frame(message)
+
+
+def frame(message: bytes) -> bytes:
+    """Put a message into a frame."""
+    return _FRAME.pack(_MAGIC, len(message)) + message + b"\0" * (-len(message) % 4)
 
 
 def decode(body: bytes) -> Iterator[Mapping[str, "np.ndarray[Any, Any]"]]:

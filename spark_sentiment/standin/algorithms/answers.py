@@ -1,0 +1,46 @@
+"""Predictions -> the body of an answer, in the form that was asked for."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spark_sentiment.sagemaker import recordio
+from spark_sentiment.standin.algorithms.tables import named
+from spark_sentiment.standin.errors import ContainerError
+
+_JSON, _LINES = "application/json", "application/jsonlines"
+
+
+def write(predictions: Sequence[Mapping[str, Any]], accept: str) -> tuple[bytes, str]:
+    r"""Return an answer's body and its content type.
+
+    Parameters
+    ----------
+    predictions : sequence of mapping
+        A number, or a list of numbers, for each name; one mapping for each row.
+    accept : str
+        ``application/json`` (also where it is empty or ``*/*``), ``application/jsonlines`` or
+        ``application/x-recordio-protobuf``.
+
+    Examples
+    --------
+    >>> write([{"score": 0.5}, {"score": 1.0}], "application/jsonlines")
+    (b'{"score": 0.5}\n{"score": 1.0}\n', 'application/jsonlines')
+    """
+    kind, _ = named(accept)
+    if kind in ("", "*/*", _JSON):
+        return json.dumps({"predictions": [dict(one) for one in predictions]}).encode(), _JSON
+    if kind == _LINES:
+        return "".join(json.dumps(dict(one)) + "\n" for one in predictions).encode(), _LINES
+    if kind == recordio.CONTENT_TYPE:
+        return b"".join(map(_record, predictions)), recordio.CONTENT_TYPE
+    raise ContainerError(406, f"'{accept}' cannot be answered")
+
+
+def _record(prediction: Mapping[str, Any]) -> bytes:
+    record = recordio.record_type()()
+    for name, value in prediction.items():
+        entry = record.label.add(key=name)
+        numbers = value if isinstance(value, list) else [value]
+        entry.value.float32_tensor.values.extend(numbers)
+    return recordio.frame(record.SerializeToString())

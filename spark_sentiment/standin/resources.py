@@ -1,0 +1,284 @@
+"""What SageMaker keeps: resources by kind and name, their tags, and how they are listed."""
+
+import base64
+import binascii
+import itertools
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from spark_sentiment.standin import shapes
+from spark_sentiment.standin.errors import ServiceError
+from spark_sentiment.standin.storage import Storage
+
+ACCOUNT = "123456789012"
+_MOST_TAGS = 50
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of resource, by the words that the service uses for it.
+
+    Attributes
+    ----------
+    stem : str
+        As in the names of its operations and members: 'TrainingJob'.
+    noun : str
+        As in an ARN: 'training-job'.
+    words : str
+        As in messages: 'training job'.
+    is_job : bool
+        Jobs have errors of their own; their names are never free again.
+    newest_first : bool
+        How the service lists them where it is not told.
+    """
+
+    stem: str
+    noun: str
+    words: str
+    is_job: bool = False
+    newest_first: bool = True
+
+    def missing(self, arn: str) -> ServiceError:
+        """Return what the service says where there is no such resource."""
+        if self.is_job:
+            return ServiceError("ValidationException", "Requested resource not found.")
+        return ServiceError("ValidationException", f'Could not find {self.words} "{arn}".')
+
+    def taken(self, arn: str) -> ServiceError:
+        """Return what the service says where the name is in use."""
+        if not self.is_job:
+            text = f'Cannot create already existing {self.words} "{arn}".'
+            return ServiceError("ValidationException", text)
+        words = self.words[0].upper() + self.words[1:]
+        text = (
+            f"{words} names must be unique within an AWS account and region, and a {self.words} "
+            f"with this name already exists ({arn})"
+        )
+        return ServiceError("ResourceInUse", text)
+
+
+TRAINING_JOB = Kind("TrainingJob", "training-job", "training job", True, newest_first=False)
+TRANSFORM_JOB = Kind("TransformJob", "transform-job", "transform job", True)
+MODEL = Kind("Model", "model", "model")
+ENDPOINT_CONFIG = Kind("EndpointConfig", "endpoint-config", "endpoint configuration")
+ENDPOINT = Kind("Endpoint", "endpoint", "endpoint")
+KINDS = (TRAINING_JOB, TRANSFORM_JOB, MODEL, ENDPOINT_CONFIG, ENDPOINT)
+
+
+@dataclass
+class Resource:
+    """One resource: `facts` are what Describe tells of it."""
+
+    kind: Kind
+    name: str
+    arn: str
+    facts: dict[str, Any]
+    tags: dict[str, str]
+    number: int  # in the order of creation
+    stop: threading.Event = field(default_factory=threading.Event)  # asked for by Stop...Job
+
+    @property
+    def status(self) -> str:
+        """Its status, as Describe calls it."""
+        return str(self.facts.get(f"{self.kind.stem}Status", ""))
+
+    def set(self, **facts: Any) -> None:
+        """Change what Describe tells, and when that was."""
+        self.facts |= {**facts, "LastModifiedTime": now()}
+
+
+def now() -> datetime:
+    """Return the time as the service has it: in UTC, to the millisecond."""
+    time = datetime.now(UTC)
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+class Resources:
+    """All resources of one stand-in, and the threads that move them from state to state.
+
+    Parameters
+    ----------
+    region : str
+        AWS region that ARNs name.
+    seconds : float
+        How long each state lasts.
+    storage : Storage
+        S3.
+    """
+
+    def __init__(self, region: str, seconds: float, storage: Storage) -> None:
+        self.region, self.seconds, self.storage = region, seconds, storage
+        self.lag = 0.0
+        self.lock = threading.RLock()
+        self._kept: dict[Kind, dict[str, Resource]] = {kind: {} for kind in KINDS}
+        self._numbers = itertools.count()
+        self._closing = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    # --- one resource
+
+    def arn(self, kind: Kind, name: str) -> str:
+        """Return a resource's ARN; the service writes the name in small letters there."""
+        return f"arn:aws:sagemaker:{self.region}:{ACCOUNT}:{kind.noun}/{name.lower()}"
+
+    def add(self, kind: Kind, request: Mapping[str, Any], **facts: Any) -> Resource:
+        """Keep a new resource of what a request says; ServiceError where its name is taken."""
+        name = request[f"{kind.stem}Name"]
+        arn = self.arn(kind, name)
+        with self.lock:
+            if name in self._kept[kind]:
+                raise kind.taken(arn)
+            made = Resource(kind, name, arn, {}, {}, next(self._numbers))
+            given = {key: value for key, value in request.items() if key != "Tags"}
+            made.set(**given, **facts, **{f"{kind.stem}Arn": arn})
+            made.facts["CreationTime"] = made.facts["LastModifiedTime"]
+            _tag(made, request.get("Tags", []))
+            self._kept[kind][name] = made
+        return made
+
+    def find(self, kind: Kind, name: str) -> Resource:
+        """Return a resource; ServiceError where there is none of this name."""
+        with self.lock:
+            found = self._kept[kind].get(name)
+        if found is None:
+            raise kind.missing(self.arn(kind, name))
+        return found
+
+    def remove(self, kind: Kind, name: str) -> None:
+        """Forget a resource."""
+        with self.lock:
+            self.find(kind, name)
+            del self._kept[kind][name]
+
+    def describe(self, kind: Kind, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the facts of a resource that is old enough to be seen."""
+        found = self.find(kind, request[f"{kind.stem}Name"])
+        if not self._seen(found):
+            raise kind.missing(found.arn)
+        return dict(found.facts)
+
+    # --- many
+
+    def list(self, kind: Kind, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a page of summaries, filtered and in the order that is asked for."""
+        with self.lock:
+            found = [one for one in self._kept[kind].values() if self._seen(one)]
+        found = [one for one in found if _wanted(one, request)]
+        by = request.get("SortBy", "CreationTime")
+        reverse = request.get("SortOrder", "Descending" if kind.newest_first else "Ascending")
+        keys: dict[str, Callable[[Resource], Any]] = {
+            "Name": lambda one: one.name,
+            "Status": lambda one: (one.status, one.number),
+        }
+        found.sort(key=keys.get(by, lambda one: one.number), reverse=reverse == "Descending")
+        page, token = _page(found, request, "MaxResults", 10)
+        shape = shapes.operation("sagemaker", f"List{kind.stem}s").output_shape
+        (key,) = (name for name in shape.members if name != "NextToken")
+        summary = shape.members[key].member
+        return {key: [shapes.members(one.facts, summary) for one in page], **token}
+
+    def _seen(self, one: Resource) -> bool:
+        return bool((now() - one.facts["CreationTime"]).total_seconds() >= self.lag)
+
+    # --- tags
+
+    def add_tags(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Add tags to the resource of an ARN; return all that it has."""
+        found = self._of_arn(request["ResourceArn"])
+        with self.lock:
+            _tag(found, request["Tags"])
+        return {"Tags": _tags(found)}
+
+    def list_tags(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a page of a resource's tags."""
+        page, token = _page(_tags(self._of_arn(request["ResourceArn"])), request, "MaxResults", 50)
+        return {"Tags": page, **token}
+
+    def delete_tags(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Take tags away; one that is not there is no error."""
+        found = self._of_arn(request["ResourceArn"])
+        with self.lock:
+            for key in request["TagKeys"]:
+                found.tags.pop(key, None)
+        return {}
+
+    def _of_arn(self, arn: str) -> Resource:
+        with self.lock:
+            for kept in self._kept.values():
+                for one in kept.values():
+                    if one.arn == arn.lower():
+                        return one
+        raise ServiceError("ValidationException", f"Could not find resource {arn}")
+
+    # --- the passing of time
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Do `work` in a thread of its own."""
+
+        def run() -> None:
+            try:
+                work()
+            except Exception:
+                if not self._closing.is_set():  # else the stand-in is no longer there to be asked
+                    traceback.print_exc()
+
+        thread = threading.Thread(target=run, daemon=True)
+        with self.lock:
+            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+        thread.start()
+
+    def wait(self) -> None:
+        """Let a state last as long as it should."""
+        self._closing.wait(self.seconds)
+
+    def close(self) -> None:
+        """End all waiting, and wait for the threads."""
+        self._closing.set()
+        with self.lock:
+            threads = list(self._threads)
+            for one in itertools.chain(*(kept.values() for kept in self._kept.values())):
+                one.stop.set()
+        for thread in threads:
+            thread.join(timeout=10)
+
+
+def _tag(one: Resource, tags: list[dict[str, str]]) -> None:
+    wanted = {**one.tags, **{tag["Key"]: tag["Value"] for tag in tags}}
+    if len(wanted) > _MOST_TAGS:
+        raise ServiceError("ValidationException", f"a resource has at most {_MOST_TAGS} tags")
+    one.tags = wanted
+
+
+def _tags(one: Resource) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in sorted(one.tags.items())]
+
+
+def _wanted(one: Resource, request: Mapping[str, Any]) -> bool:
+    if request.get("NameContains", "").lower() not in one.name.lower():
+        return False
+    if request.get("StatusEquals", one.status) != one.status:
+        return False
+    for time in ("CreationTime", "LastModifiedTime"):
+        at = one.facts[time].timestamp()
+        if at < request.get(f"{time}After", at) or at > request.get(f"{time}Before", at):
+            return False
+    return True
+
+
+def _page(
+    found: list[Any], request: Mapping[str, Any], limit: str, default: int
+) -> tuple[list[Any], dict[str, str]]:
+    """Return the items of a page, and the token of the next where there is one."""
+    begin = 0
+    if "NextToken" in request:
+        try:
+            begin = int(base64.b64decode(request["NextToken"], validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise ServiceError("ValidationException", "Invalid NextToken") from error
+    end = begin + request.get(limit, default)
+    token = {"NextToken": base64.b64encode(str(end).encode()).decode()} if end < len(found) else {}
+    return found[begin:end], token

@@ -1,0 +1,166 @@
+"""SageMaker's runtime: requests to endpoints, and the figures that are kept of them."""
+
+import random
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from spark_sentiment.standin import shapes
+from spark_sentiment.standin.errors import ContainerError, ServiceError
+from spark_sentiment.standin.hosting import Hosting, Serving
+from spark_sentiment.standin.resources import ACCOUNT
+
+SERVERLESS_BYTES = 4 * 2**20
+MOST_BYTES = 6_291_456
+"""Most bytes of a request to an endpoint; `SERVERLESS_BYTES` to a serverless one."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: its body, and the headers that belong to it."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    status: int = 200
+
+
+class Runtime:
+    """Answers requests to endpoints.
+
+    Parameters
+    ----------
+    hosting : Hosting
+        What serves.
+
+    Attributes
+    ----------
+    latency : float
+        Seconds that each answer takes.
+    asked : Counter
+        Requests to endpoints by what became of them: the variant that answered, the kind of the
+        fault, 'refused' by the service or by the 'container'.
+    most_at_once : int
+        Most requests that were under way at the same time.
+    bodies : list of int
+        Bytes of each request.
+    """
+
+    def __init__(self, hosting: Hosting) -> None:
+        self._hosting = hosting
+        self.latency = 0.0
+        self.asked: Counter[str] = Counter()
+        self.most_at_once = 0
+        self.bodies: list[int] = []
+        self._under_way = 0
+        self._lock = threading.Lock()
+        self._chance = random.Random(7)
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._under_way += 1
+            self.most_at_once = max(self.most_at_once, self._under_way)
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._under_way -= 1
+
+    def count(self, outcome: str) -> None:
+        """Count what became of a request."""
+        with self._lock:
+            self.asked[outcome] += 1
+
+    def checked(self, request: Mapping[str, Any]) -> Serving:
+        """Return what serves a request; ServiceError where AWS would refuse it."""
+        name, size = request["EndpointName"], len(request["Body"])
+        with self._lock:
+            self.bodies.append(size)
+        shape = shapes.operation("sagemaker-runtime", "InvokeEndpoint").input_shape
+        if size > MOST_BYTES:
+            raise _too_large(size)
+        shapes.check(request, shape, "ValidationError")
+        serving = self._hosting.serving(name)
+        if serving is None:
+            raise _refused(f"Endpoint {name} of account {ACCOUNT} not found.")
+        if serving.asynchronous is not None:
+            raise _refused(f"Endpoint {name} answers asynchronous requests alone.")
+        target = request.get("TargetVariant")
+        if target is not None and target not in serving.variants:
+            raise _refused(f"Variant {target} not found for endpoint {name}.")
+        serverless = any("ServerlessConfig" in one.config for one in serving.variants.values())
+        if serverless and size > SERVERLESS_BYTES:
+            raise _too_large(size)
+        return serving
+
+    def invoke(self, request: Mapping[str, Any], serving: Serving, late: float) -> Reply:
+        """Return the answer of one of the variants.
+
+        Parameters
+        ----------
+        request : mapping
+            As the members of InvokeEndpoint.
+        serving : Serving
+            What `checked` returned.
+        late : float
+            Seconds that it takes longer, by a fault.
+        """
+        time.sleep(self.latency + late)
+        name = request.get("TargetVariant") or self._choose(serving)
+        body = request["Body"]
+        try:
+            found, kind = serving.variants[name].container(
+                body, request.get("ContentType", ""), request.get("Accept", "")
+            )
+        except ContainerError as error:
+            raise model_error(error, body) from error
+        return Reply(found, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": name})
+
+    def _choose(self, serving: Serving) -> str:
+        names = list(serving.variants)
+        weights = [one.weight for one in serving.variants.values()]
+        with self._lock:
+            return self._chance.choices(names, weights)[0]
+
+
+def request_of(path: str, headers: Mapping[str, str], body: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the operation that a path and headers name, and its members; "" where none.
+
+    Examples
+    --------
+    >>> request_of("/endpoints/a/invocations", {"Accept": "text/csv"}, b"")
+    ('InvokeEndpoint', {'EndpointName': 'a', 'Body': b'', 'Accept': 'text/csv'})
+    """
+    match = re.fullmatch(r"/endpoints/([^/]+)/(async-)?invocations", path)
+    if match is None:
+        return "", {}
+    operation = "InvokeEndpointAsync" if match[2] else "InvokeEndpoint"
+    request: dict[str, Any] = {"EndpointName": unquote(match[1]), "Body": body}
+    shape = shapes.operation("sagemaker-runtime", operation).input_shape
+    for member, kind in shape.members.items():
+        header = kind.serialization.get("name", "")
+        if kind.serialization.get("location") == "header" and header in headers:
+            value = headers[header]
+            is_number = kind.type_name == "integer" and value.isdigit()
+            request[member] = int(value) if is_number else value
+    return operation, request
+
+
+def model_error(error: ContainerError, body: bytes) -> ServiceError:
+    """Return what the service answers where a container does not."""
+    # As containers do: they quote what they were sent.
+    said = error.message or body[:100].decode(errors="replace")
+    return ServiceError(
+        "ModelError", said, 424, OriginalMessage=said, OriginalStatusCode=error.status
+    )
+
+
+def _refused(message: str) -> ServiceError:
+    return ServiceError("ValidationError", message)
+
+
+def _too_large(size: int) -> ServiceError:
+    return ServiceError("RequestEntityTooLarge", f"{size} bytes are too many", 413)
