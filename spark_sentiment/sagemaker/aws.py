@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -53,18 +54,24 @@ def region(site: Site) -> str:
     Raises
     ------
     SetupError
-        Where none is set.
+        Where none is set, or AWS's own settings cannot be read.
 
     Examples
     --------
     >>> region(Site("eu-west-1"))
     'eu-west-1'
     """
-    found = site.region or os.environ.get("AWS_REGION") or boto3.session.Session().region_name
+    try:
+        found = site.region or os.environ.get("AWS_REGION") or boto3.session.Session().region_name
+    except BotoCoreError as error:
+        raise SetupError(f"AWS's settings in the environment cannot be used: {error}") from error
     if not found:
         if site.local:
             return "us-east-1"
-        raise SetupError("no AWS region is set: set Param region, or AWS_REGION in the environment")
+        raise SetupError(
+            "no AWS region is set: name one (a stage's Param region, a job's --region), or set "
+            "AWS_REGION in the environment"
+        )
     return str(found)
 
 
@@ -131,3 +138,12 @@ def is_denied(error: SageMakerError) -> bool:
     if not isinstance(cause, ClientError):
         return False
     return cause.response.get("Error", {}).get("Code") in ("AccessDenied", "AccessDeniedException")
+
+
+def has_ended(error: SageMakerError) -> bool:
+    """Tell whether AWS said that the job which was to be stopped does not run any more."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    message = str(cause.response.get("Error", {}).get("Message") or "")
+    return re.search(r"job is in status (Completed|Failed|Stopp(ed|ing))\b", message) is not None
