@@ -1,6 +1,7 @@
 """How a job runs: its command line, what it prints while it works, and how it ends."""
 
 import argparse
+import signal
 import sys
 import time
 import traceback
@@ -135,12 +136,15 @@ def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
     0
     """
     try:
+        # Who stops a job, or a cluster that is shut down, sends this: what costs has to be stopped.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         return work()
     except GateError as error:
         sys.stderr.write(f"{name}: bias gate broken: {error}\n")
         return GATE_BROKEN
     except SentimentError as error:
-        sys.stderr.write(f"{name}: {type(error).__name__}: {error}\n")
+        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        sys.stderr.write(f"{name}: {type(error).__name__}: {told}\n")
         return REFUSED
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: stopped; {stopped}\n")
