@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from endpoint_service import add_up, running
 from pyspark.sql import SparkSession
+from sums import add_up
 
 from spark_sentiment import config
+from spark_sentiment.standin import StandIn
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -62,11 +63,11 @@ def test_the_python_examples_run(
     shown = capsys.readouterr().out
     assert "DPL" in shown
     assert "probability" in shown
-    with running() as runtime:
-        runtime.deploy("sentiment-xgboost", add_up)
+    with StandIn() as aws:
+        aws.deploy("sentiment-xgboost", add_up)
         # boto3's own setting, where the Python workers of this test see it
         environment = spark.sparkContext.environment
-        monkeypatch.setitem(environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.url)
+        monkeypatch.setitem(environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", aws.url)
         exec(compile(scoring, "README.md", "exec"), names)
     assert re.search(r"\[0\.5,2\.0\]\|\s+2\.5\|\s+NULL", capsys.readouterr().out)
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from checkpoints import shared_tiny_checkpoint
 from chispa import assert_df_equality
-from endpoint_service import sums
 from pyspark.ml import Estimator, Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import SQLTransformer
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
+from sums import sums
 
 import spark_sentiment
 import spark_sentiment.sagemaker

@@ -1,6 +1,5 @@
 """Models, endpoint configurations and endpoints: what is kept, and what an endpoint serves."""
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -110,10 +109,10 @@ class Hosting:
                 raise _invalid("A serverless variant cannot serve asynchronously.")
         return {"EndpointConfigArn": self._resources.add(ENDPOINT_CONFIG, request).arn}
 
-    def load(self, model: str, storage: Storage) -> Container:
+    def load(self, model: str, storage: Storage, *, in_batch: bool = False) -> Container:
         """Return a model's containers, one after another; JobError where one does not load."""
         facts = self._resources.find(MODEL, model).facts
-        steps = [_loaded(one, storage) for one in _containers(facts)]
+        steps = [_loaded(one, storage, in_batch) for one in _containers(facts)]
 
         def container(body: bytes, content_type: str, accept: str) -> tuple[bytes, str]:
             for step in steps[:-1]:
@@ -240,16 +239,15 @@ def _containers(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(model.get("Containers") or [model["PrimaryContainer"]])
 
 
-def _loaded(config: Mapping[str, Any], storage: Storage) -> Container:
+def _loaded(config: Mapping[str, Any], storage: Storage, in_batch: bool) -> Container:
     """Return the container of a model's definition; JobError where it does not load."""
     algorithm = algorithms.of_image(config["Image"])
     if "ModelDataUrl" not in config:
         raise JobError("the stand-in loads a model from its ModelDataUrl alone")
     files = unpacked(storage.get(config["ModelDataUrl"]))
     try:
-        return algorithm.load(files)
-    except (KeyError, ValueError, TypeError) as error:
-        traceback.print_exc()
+        return ((in_batch and algorithm.load_in_batch) or algorithm.load)(files)
+    except Exception as error:  # whatever it is, the archive is at fault
         raise JobError(
             "The container for the model did not pass the ping health check: the artifact at "
             f"{config['ModelDataUrl']} is no model of {config['Image']}"

@@ -136,7 +136,7 @@ class TrainingJobs:
             raise JobError("ClientError: the stand-in reads inputs of S3 alone")
         if config.get("CompressionType") == "Gzip":
             raise JobError("ClientError: the stand-in reads no compressed inputs")
-        bodies = [storage.get(uri) for uri in storage.below(source)]
+        bodies = [storage.get(uri) for uri, _ in storage.below(source)]
         return Channel(config["ChannelName"], config.get("ContentType"), bodies)
 
     def _pass(self, job: Resource) -> None:

@@ -1,9 +1,11 @@
 """SageMaker's runtime: requests to endpoints, and the figures that are kept of them."""
 
+import json
 import random
 import re
 import threading
 import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +13,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from spark_sentiment.standin import shapes
-from spark_sentiment.standin.errors import ContainerError, ServiceError
+from spark_sentiment.standin.algorithms.base import Container
+from spark_sentiment.standin.errors import ContainerError, JobError, ServiceError
 from spark_sentiment.standin.hosting import Hosting, Serving
-from spark_sentiment.standin.resources import ACCOUNT
+from spark_sentiment.standin.resources import ACCOUNT, Resources
 
 SERVERLESS_BYTES = 4 * 2**20
 MOST_BYTES = 6_291_456
@@ -22,8 +25,9 @@ MOST_BYTES = 6_291_456
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: its body, and the headers that belong to it."""
+    """An answer: the variant that gave it, its body, and the headers that belong to it."""
 
+    variant: str
     body: bytes
     headers: Mapping[str, str]
     status: int = 200
@@ -34,6 +38,8 @@ class Runtime:
 
     Parameters
     ----------
+    resources : Resources
+        For threads of their own, and S3.
     hosting : Hosting
         What serves.
 
@@ -50,8 +56,8 @@ class Runtime:
         Bytes of each request.
     """
 
-    def __init__(self, hosting: Hosting) -> None:
-        self._hosting = hosting
+    def __init__(self, resources: Resources, hosting: Hosting) -> None:
+        self._resources, self._hosting = resources, hosting
         self.latency = 0.0
         self.asked: Counter[str] = Counter()
         self.most_at_once = 0
@@ -74,20 +80,21 @@ class Runtime:
         with self._lock:
             self.asked[outcome] += 1
 
-    def checked(self, request: Mapping[str, Any]) -> Serving:
+    def checked(self, operation: str, request: Mapping[str, Any]) -> Serving:
         """Return what serves a request; ServiceError where AWS would refuse it."""
         name, size = request["EndpointName"], len(request["Body"])
         with self._lock:
             self.bodies.append(size)
-        shape = shapes.operation("sagemaker-runtime", "InvokeEndpoint").input_shape
         if size > MOST_BYTES:
             raise _too_large(size)
+        shape = shapes.operation("sagemaker-runtime", operation).input_shape
         shapes.check(request, shape, "ValidationError")
         serving = self._hosting.serving(name)
         if serving is None:
             raise _refused(f"Endpoint {name} of account {ACCOUNT} not found.")
-        if serving.asynchronous is not None:
-            raise _refused(f"Endpoint {name} answers asynchronous requests alone.")
+        if (serving.asynchronous is None) == (operation == "InvokeEndpointAsync"):
+            way = "asynchronous" if serving.asynchronous is not None else "real-time"
+            raise _refused(f"Endpoint {name} takes {way} requests alone.")
         target = request.get("TargetVariant")
         if target is not None and target not in serving.variants:
             raise _refused(f"Variant {target} not found for endpoint {name}.")
@@ -117,7 +124,40 @@ class Runtime:
             )
         except ContainerError as error:
             raise model_error(error, body) from error
-        return Reply(found, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": name})
+        return Reply(name, found, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": name})
+
+    def invoke_later(self, request: Mapping[str, Any], serving: Serving, late: float) -> Reply:
+        """Return where the answer will be, and write it there."""
+        name, told = self._choose(serving), str(uuid.uuid4())
+        config = (serving.asynchronous or {}).get("OutputConfig", {})
+        folder = request.get("S3OutputPathExtension", "").strip("/")
+        file = "/".join(part for part in (folder, request.get("Filename", f"{told}.out")) if part)
+        places = {"Output": f"{config.get('S3OutputPath', '').rstrip('/')}/{file}"}
+        if "S3FailurePath" in config:
+            places["Failure"] = f"{config['S3FailurePath'].rstrip('/')}/{told}-error.out"
+        container = serving.variants[name].container
+        self._resources.start(lambda: self._answer_later(request, container, places, late))
+        headers = {f"X-Amzn-SageMaker-{kind}Location": uri for kind, uri in places.items()}
+        body = json.dumps({"InferenceId": request.get("InferenceId", told)}).encode()
+        return Reply(name, body, {"Content-Type": "application/json", **headers}, 202)
+
+    def _answer_later(
+        self,
+        request: Mapping[str, Any],
+        container: Container,
+        places: Mapping[str, str],
+        late: float,
+    ) -> None:
+        time.sleep(self.latency + late)
+        storage = self._resources.storage
+        try:
+            location = request.get("InputLocation")
+            body = storage.get(location) if location else request["Body"]
+            kind, accept = request.get("ContentType", ""), request.get("Accept", "")
+            storage.put(places["Output"], container(body, kind, accept)[0])
+        except (ContainerError, JobError) as error:
+            if "Failure" in places:
+                storage.put(places["Failure"], str(error).encode())
 
     def _choose(self, serving: Serving) -> str:
         names = list(serving.variants)

@@ -1,25 +1,19 @@
 """One port for all of AWS: SageMaker's control plane and runtime here, the rest by moto."""
 
-import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
-from typing import IO, Any, cast
-
-from moto.moto_server.werkzeug_app import (
-    DomainDispatcherApplication,
-    MotoRequestHandler,
-    create_backend_app,
-)
-from werkzeug.serving import DechunkedInput
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from spark_sentiment.standin import faults, shapes
 from spark_sentiment.standin.errors import ServiceError
 from spark_sentiment.standin.faults import SLOW_SECONDS, Faults
+from spark_sentiment.standin.others import Others
 from spark_sentiment.standin.runtime import Runtime, request_of
 
 Operation = Callable[[dict[str, Any]], dict[str, Any]]
@@ -27,7 +21,7 @@ Operation = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Service:
-    """What SageMaker is made of.
+    """What answers.
 
     Attributes
     ----------
@@ -39,12 +33,15 @@ class Service:
         Which requests fail.
     calls : list
         Grows by the name and the members of each request.
+    others : Others
+        All that is not SageMaker.
     """
 
     operations: Mapping[str, Operation]
     runtime: Runtime
     faults: Faults
     calls: list[tuple[str, dict[str, Any]]]
+    others: Others
 
 
 class Server(ThreadingHTTPServer):
@@ -58,18 +55,15 @@ class Server(ThreadingHTTPServer):
     Attributes
     ----------
     service : Service
-        SageMaker; to be set before `serve_forever`.
+        What answers; to be set before `serve_forever`.
     """
 
     service: Service
     daemon_threads = True
     request_queue_size = 128
-    # What moto's handler asks a server of werkzeug's for.
-    ssl_context, multithread, multiprocess, _server_version = None, True, False, "stand-in"
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.moto = DomainDispatcherApplication(create_backend_app)
         self.closed = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -78,15 +72,15 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _Handler(MotoRequestHandler):
-    server: Server  # type: ignore[assignment]
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing: `calls` has what was asked."""
 
-    def run_wsgi(self) -> None:
+    def answer(self) -> None:
         """Answer a request, whatever its method."""
         if self.server.closed:
             self.close_connection = True
@@ -102,14 +96,26 @@ class _Handler(MotoRequestHandler):
             elif self._signed():
                 raise _unknown(f"{self.command} {self.path}")
             else:
-                self._moto(body)
+                self._say(
+                    *self.server.service.others.answer(self.command, self.path, self.headers, body)
+                )
         except ServiceError as error:
             self._refuse(error, runtime=bool(operation))
 
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer
+
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            return DechunkedInput(cast(IO[bytes], self.rfile)).read()
+            return b"".join(self._chunks())
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Read a body whose length is told in parts."""
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            yield self.rfile.read(size)
+            self.rfile.readline()
+        while self.rfile.readline().strip():  # trailers
+            pass
 
     def _signed(self) -> bool:
         """Tell whether the request is signed for SageMaker."""
@@ -151,7 +157,7 @@ class _Handler(MotoRequestHandler):
             try:
                 if not self._signed():
                     raise ServiceError("MissingAuthenticationTokenException", "unsigned", 403)
-                serving = runtime.checked(request)
+                serving = runtime.checked(name, request)
             except ServiceError:
                 runtime.count("refused")
                 raise
@@ -162,12 +168,14 @@ class _Handler(MotoRequestHandler):
                 return
             late = SLOW_SECONDS if fault == "slow" else 0.0
             try:
-                reply = runtime.invoke(request, serving, late)
+                later = name == "InvokeEndpointAsync"
+                invoke = runtime.invoke_later if later else runtime.invoke
+                reply = invoke(request, serving, late)
             except ServiceError:
                 runtime.count("container")
                 raise
             if fault is None:
-                runtime.count(reply.headers["x-Amzn-Invoked-Production-Variant"])
+                runtime.count(reply.variant)
             self._say(reply.status, reply.headers, reply.body, cut=fault == "cut")
 
     def _failed(self, fault: str | None, *, runtime: bool) -> bool:
@@ -190,25 +198,6 @@ class _Handler(MotoRequestHandler):
         headers = _error_headers(error.code, runtime=runtime)
         self._say(error.status, headers, json.dumps(told).encode())
 
-    # --- the rest
-
-    def _moto(self, body: bytes) -> None:
-        environ = self.make_environ()
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
-        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        told: list[Any] = []
-
-        def start(status: str, headers: list[tuple[str, str]], *exception: object) -> Any:
-            told[:] = [int(status.split()[0]), headers]
-            return told.append
-
-        parts: Iterable[bytes] = self.server.moto(environ, start)
-        content = b"".join(parts)
-        if close := getattr(parts, "close", None):
-            close()
-        status, headers = told[:2]
-        self._say(status, headers, content)
-
     def _say(
         self,
         status: int,
@@ -221,6 +210,8 @@ class _Handler(MotoRequestHandler):
         pairs = list(headers.items()) if isinstance(headers, Mapping) else headers
         names = {name.lower() for name, _ in pairs}
         self.send_response(status)
+        if "x-amzn-requestid" not in names:
+            self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
         for name, value in pairs:
             # The length that an answer to HEAD has is that of the object, which is not sent.
             if name.lower() != "content-length" or self.command == "HEAD":

@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Self
 
-from moto.core.base_backend import BackendDict
-from moto.core.model_instances import reset_model_data
-
 from spark_sentiment.standin.algorithms.base import Container
 from spark_sentiment.standin.errors import StandInError
 from spark_sentiment.standin.faults import Faults
 from spark_sentiment.standin.hosting import Hosting, Variant
 from spark_sentiment.standin.jobs import TrainingJobs
+from spark_sentiment.standin.others import Others
 from spark_sentiment.standin.resources import ACCOUNT, KINDS, Resources
 from spark_sentiment.standin.runtime import Runtime
 from spark_sentiment.standin.server import Operation, Server, Service
 from spark_sentiment.standin.storage import Storage
+from spark_sentiment.standin.transforms import TransformJobs
 
 Predict = Callable[[bytes, str, str], bytes]
 """Takes a body, its content type and what is accepted; returns the answer's body."""
@@ -92,15 +91,17 @@ class StandIn:
         storage = Storage(self.url, self.region, self.role)
         resources = self._resources = Resources(self.region, self._seconds, storage)
         self._hosting, self._jobs = Hosting(resources), TrainingJobs(resources)
-        self._runtime = Runtime(self._hosting)
-        operations = _common(resources) | self._jobs.operations | self._hosting.operations
-        self._server.service = Service(operations, self._runtime, self.faults, self.calls)
-        if not _running:
-            BackendDict.reset()
-            reset_model_data()
+        self._runtime = Runtime(resources, self._hosting)
+        operations = (
+            _common(resources)
+            | self._jobs.operations
+            | self._hosting.operations
+            | TransformJobs(resources, self._hosting).operations
+        )
+        others = Others(self._server.server_port, self.bucket, is_first=not _running)
+        self._server.service = Service(operations, self._runtime, self.faults, self.calls, others)
         _running.add(id(self))
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        storage.client.create_bucket(Bucket=self.bucket)
         return self
 
     def stop(self) -> None:
@@ -148,6 +149,15 @@ class StandIn:
         self._resources.lag = seconds
 
     # --- what tests look at
+
+    @property
+    def seconds(self) -> float:
+        """How long each state of a job or an endpoint lasts; may be set."""
+        return self._resources.seconds
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        self._resources.seconds = seconds
 
     @property
     def latency(self) -> float:

@@ -40,7 +40,12 @@ _KINDS: dict[str, tuple[type, ...]] = {
 @cache
 def operation(service: str, name: str) -> Any:
     """Return botocore's model of an operation of 'sagemaker' or 'sagemaker-runtime'."""
-    return botocore.session.get_session().get_service_model(service).operation_model(name)
+    return _service(service).operation_model(name)
+
+
+@cache
+def _service(name: str) -> Any:
+    return botocore.session.get_session().get_service_model(name)
 
 
 def check(given: Mapping[str, Any], shape: Any, code: str = "ValidationException") -> None:

@@ -65,8 +65,8 @@ class Storage:
             code = error.response["Error"]["Code"]
             raise JobError(f"ClientError: {code}: cannot write to {uri}") from error
 
-    def below(self, source: Mapping[str, Any]) -> list[str]:
-        """Return the addresses of the objects that an S3DataSource names, in order.
+    def below(self, source: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return the addresses of the objects that an S3DataSource names, and their own parts.
 
         A prefix is what it is to S3: ``s3://b/run1`` takes what is below ``run10`` as well. Empty
         objects, such as folders' markers, are left out.
@@ -88,16 +88,17 @@ class Storage:
             raise JobError(f"ClientError: {self._nothing(uri)}") from error
         if not keys:
             raise JobError(f"ClientError: {self._nothing(uri)}")
-        return [f"s3://{bucket}/{key}" for key in keys]
+        folder = prefix.rfind("/") + 1
+        return [(f"s3://{bucket}/{key}", key[folder:]) for key in keys]
 
-    def _manifest(self, uri: str) -> list[str]:
+    def _manifest(self, uri: str) -> list[tuple[str, str]]:
         """Read a manifest: the prefix of all, then the rest of each address."""
         try:
             first, *rest = json.loads(self.get(uri))
             prefix = first["prefix"]
         except (ValueError, KeyError, TypeError) as error:
             raise JobError(f"ClientError: the manifest file at {uri} is not valid") from error
-        return [f"{prefix}{one}" for one in rest]
+        return [(f"{prefix}{one}", str(one)) for one in rest]
 
     def _nothing(self, uri: str) -> str:
         return (

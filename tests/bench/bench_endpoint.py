@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
@@ -24,20 +23,18 @@ from pyspark.sql import functions as F
 from spark_sentiment.sagemaker import SageMakerEndpointModel
 from spark_sentiment.session import session
 
-TESTS = Path(__file__).parents[1]
 SERVE = """
-import json, sys, time
-sys.path.insert(0, sys.argv[1])
-from endpoint_service import running
+import json, sys
+from spark_sentiment.standin import StandIn
 
 def lengths(body, content_type, accept):
     texts = [json.loads(line)["source"] for line in body.decode().splitlines()]
     return "\\n".join(json.dumps({"length": len(text)}) for text in texts).encode()
 
-with running() as runtime:
-    runtime.deploy("lengths", lengths)
-    runtime.seconds = float(sys.argv[2])
-    print(runtime.url, flush=True)
+with StandIn() as aws:
+    aws.deploy("lengths", lengths)
+    aws.latency = float(sys.argv[1])
+    print(aws.url, flush=True)
     sys.stdin.read()
 """
 
@@ -78,7 +75,7 @@ def main() -> None:
         os.environ[name] = "of-the-benchmark"
     os.environ["AWS_DEFAULT_REGION"] = "eu-west-1"
     server = subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(TESTS), str(asked.seconds)],
+        [sys.executable, "-c", SERVE, str(asked.seconds)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

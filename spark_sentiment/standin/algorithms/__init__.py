@@ -11,6 +11,9 @@ from spark_sentiment.standin.algorithms.base import Algorithm
 from spark_sentiment.standin.algorithms.boosting import XGBOOST
 from spark_sentiment.standin.algorithms.clusters import KMEANS, PCA
 from spark_sentiment.standin.algorithms.linear import FACTORIZATION_MACHINES, LINEAR_LEARNER
+from spark_sentiment.standin.algorithms.neighbours import KNN, RANDOM_CUT_FOREST
+from spark_sentiment.standin.algorithms.text import BLAZINGTEXT
+from spark_sentiment.standin.algorithms.topics import LDA, NTM
 from spark_sentiment.standin.errors import JobError
 
 ALGORITHMS = {
@@ -20,6 +23,11 @@ ALGORITHMS = {
     "xgboost": XGBOOST,
     "sagemaker-xgboost": XGBOOST,
     "factorization-machines": FACTORIZATION_MACHINES,
+    "knn": KNN,
+    "randomcutforest": RANDOM_CUT_FOREST,
+    "blazingtext": BLAZINGTEXT,
+    "lda": LDA,
+    "ntm": NTM,
 }
 """By the name of their image's repository."""
 

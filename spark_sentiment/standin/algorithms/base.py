@@ -112,12 +112,15 @@ class Algorithm:
         Trains; raises JobError where AWS's would fail.
     load : callable
         Makes a container of a model's files; raises KeyError or ValueError where they are not its.
+    load_in_batch : callable, optional
+        The same for batch transform, where that is answered in another form.
     """
 
     rules: Mapping[str, Rule]
     formats: tuple[str, ...]
     train: Callable[[Training], Trained]
     load: Callable[[Mapping[str, bytes]], Container]
+    load_in_batch: Callable[[Mapping[str, bytes]], Container] | None = None
 
     def checked(self, given: Mapping[str, str]) -> dict[str, Any]:
         """Return hyperparameters as values; JobError where one is missing, unknown or wrong."""

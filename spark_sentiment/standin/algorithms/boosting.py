@@ -4,6 +4,7 @@ A model is XGBoost's own JSON, in a file ``xgboost-model``.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,8 @@ def _as_wide(features: Matrix, width: int) -> Matrix:
     return tables.widened(features, width)
 
 
-def _load(files: Mapping[str, bytes]) -> Container:
+def _load(files: Mapping[str, bytes], *, in_batch: bool = False) -> Container:
+    """Return a container; in batch transform it ends each number by a line's end."""
     import xgboost
 
     model = xgboost.Booster()
@@ -111,7 +113,8 @@ def _load(files: Mapping[str, bytes]) -> Container:
         found = model.predict(data, iteration_range=rounds, validate_features=False).tolist()
         kind, _ = tables.named(accept)
         if kind in ("", "*/*", CSV):
-            return ",".join(map(str, found)).encode(), CSV
+            text = "".join(f"{one}\n" for one in found) if in_batch else ",".join(map(str, found))
+            return text.encode(), CSV
         return answers.write([{"score": one} for one in found], accept)
 
     return container
@@ -155,4 +158,5 @@ XGBOOST = Algorithm(
     (*LIBSVM, CSV, recordio.CONTENT_TYPE),
     _train,
     _load,
+    partial(_load, in_batch=True),
 )
