@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -136,9 +137,8 @@ def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
     0
     """
     try:
-        # Who stops a job, or a cluster that is shut down, sends this: what costs has to be stopped.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        return work()
+        with _stopped_by_sigterm():
+            return work()
     except GateError as error:
         sys.stderr.write(f"{name}: bias gate broken: {error}\n")
         return GATE_BROKEN
@@ -152,3 +152,19 @@ def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
     except Exception:
         traceback.print_exc()
         return CRASHED
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C: who shuts a cluster down sends it, and what costs has to be stopped.
+
+    Python lets the main thread alone set what a signal does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
