@@ -1,6 +1,8 @@
 """The local AWS: what it takes and refuses, by boto3; nothing here trains."""
 
 import http.client
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -323,6 +325,22 @@ class TestEndpointsOfCode:
             client(aws, "sagemaker-runtime").invoke_endpoint(EndpointName="refuses", Body=b"x")
         assert told.value.response["ResponseMetadata"]["HTTPStatusCode"] == 424
         assert told.value.response["OriginalStatusCode"] == 415
+
+    def test_a_container_that_crashes_is_a_model_error_of_500(
+        self, aws: StandIn, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        aws.deploy("crashes", lambda body, content_type, accept: str(1 / len(body)).encode())
+        with pytest.raises(ClientError) as told:
+            client(aws, "sagemaker-runtime").invoke_endpoint(EndpointName="crashes", Body=b"")
+        assert told.value.response["OriginalStatusCode"] == 500
+        assert "ZeroDivisionError" in capsys.readouterr().err
+
+    def test_a_request_that_is_not_signed_is_refused(self, aws: StandIn) -> None:
+        aws.deploy("signed", lambda body, content_type, accept: body)
+        with pytest.raises(urllib.error.HTTPError) as told:
+            urllib.request.urlopen(f"{aws.url}/endpoints/signed/invocations", data=b"x")
+        told.value.close()
+        assert told.value.code == 403
 
     def test_a_variant_that_is_not_there_is_refused(self, aws: StandIn) -> None:
         aws.deploy("targets", lambda body, content_type, accept: body)
