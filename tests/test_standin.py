@@ -11,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from standin_clients import IMAGE, client, ended, job, refused, waited
 
-from spark_sentiment.standin import ContainerError, StandIn, StandInError
+from spark_sentiment.errors import SetupError
+from spark_sentiment.standin import ContainerError, StandIn, StandInError, service
 
 ACCOUNT = "123456789012"
 
@@ -91,6 +92,14 @@ class TestOnePort:
         port = int(aws.url.rsplit(":", 1)[1])
         with pytest.raises(StandInError, match=f"port {port} is taken"):
             StandIn(port=port).start()
+
+
+def test_a_library_that_lacks_is_named_with_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "_LIBRARIES", ("json", "no_such_library"))
+    with pytest.raises(SetupError, match=r"needs no_such_library; .*spark-sentiment\[standin\]"):
+        StandIn().start()
 
 
 class TestRefusals:

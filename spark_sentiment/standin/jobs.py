@@ -1,4 +1,8 @@
-"""Training jobs: created, moved through their states by a thread each, stopped, failed."""
+"""Training jobs: created, moved through their states by a thread each, stopped, failed.
+
+However many instances a job asks for, one process trains on all its data, also on what is
+ShardedByS3Key. Nothing is written to a checkpoint's path, and no job is interrupted for being spot.
+"""
 
 import math
 import time
