@@ -306,6 +306,14 @@ class TestFaults:
         assert left(sagemaker) == []
         assert "the trained model is s3://" in "".join(told.value.__notes__)
 
+    def test_what_aws_does_not_see_at_once_is_waited_for(
+        self, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        with StandIn(seconds=0.02) as behind:
+            behind.lag(0.3)
+            model = stage(endpointUrl=behind.url).fit(points)
+            assert model.transform(points).where("closest_cluster is null").count() == 0
+
     def test_null_rows_are_counted_before_anything_is_sent(
         self, aws: StandIn, points: DataFrame, stage: Callable[..., SageMakerStage]
     ) -> None:

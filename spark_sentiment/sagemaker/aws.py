@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,8 @@ except ImportError as error:
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+# Seconds within which AWS's parts agree on what there is.
+_UNSEEN = 30.0
 NO_ACCOUNT = {"aws_access_key_id": "of-no-account", "aws_secret_access_key": "of-no-account"}
 """What a service on this machine is signed with: a stand-in has no use for real credentials."""
 
@@ -117,6 +120,24 @@ def call(uid: str, site: Site, operation: str, service: str = "sagemaker", **req
         return getattr(client(service, site), operation)(**request)
     except (BotoCoreError, ClientError) as error:
         raise SageMakerError(f"{uid}: {operation} failed: {error}") from error
+
+
+def call_when_seen(uid: str, site: Site, operation: str, **request: Any) -> Any:
+    """Send a request about what has just been made, and may not be seen everywhere yet.
+
+    Raises
+    ------
+    SageMakerError
+        As `call`; that something is missing, when it still is after half a minute.
+    """
+    deadline = time.monotonic() + _UNSEEN
+    while True:
+        try:
+            return call(uid, site, operation, **request)
+        except SageMakerError as error:
+            if not is_missing(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
 
 
 def is_missing(error: SageMakerError) -> bool:

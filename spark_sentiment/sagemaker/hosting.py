@@ -12,7 +12,7 @@ from typing import Any
 
 from spark_sentiment.errors import SageMakerError
 from spark_sentiment.sagemaker import resources
-from spark_sentiment.sagemaker.aws import Site, call, is_missing
+from spark_sentiment.sagemaker.aws import Site, call, call_when_seen, is_missing
 from spark_sentiment.sagemaker.training import pauses
 
 VARIANT = "AllTraffic"
@@ -143,7 +143,7 @@ def _create(uid: str, site: Site, wanted: Deployment) -> None:
 def _unless_there(uid: str, site: Site, operation: str, request: Mapping[str, Any]) -> None:
     """Create something; a resource of that name is ours, as names are unique."""
     try:
-        call(uid, site, operation, **request)
+        call_when_seen(uid, site, operation, **request)
     except SageMakerError as error:
         if "already exist" not in str(error):
             raise
