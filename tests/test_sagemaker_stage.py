@@ -1,5 +1,6 @@
 """SageMakerStage: training by SageMaker in a Pipeline, against the stand-in."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from sagemaker_pyspark import EndpointCreationPolicy, IAMRole, S3DataPath, SageMakerClients
+from sagemaker_pyspark.algorithms import KMeansSageMakerEstimator
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
@@ -23,6 +26,7 @@ from spark_sentiment.sagemaker import (
     deployed,
     upstream,
 )
+from spark_sentiment.sagemaker.aws import Site
 from spark_sentiment.sagemaker.resources import MAX_NAME
 from spark_sentiment.standin import StandIn
 
@@ -250,6 +254,53 @@ class TestRequest:
             (variant,) = asked(aws, "CreateEndpointConfig")["ProductionVariants"]
         assert variant["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 20}
         assert "InstanceType" not in variant
+
+
+class TestUpstream:
+    def test_sagemaker_pyspark_alone_asks_the_stand_in_for_the_same_job(
+        self, spark: SparkSession, aws: StandIn, points: DataFrame
+    ) -> None:
+        jvm: Any = spark._jvm
+        builder = jvm.com.amazonaws.services.sagemaker.AmazonSageMakerClientBuilder.standard()
+        place = jvm.com.amazonaws.client.builder.AwsClientBuilder.EndpointConfiguration(
+            aws.url, aws.region
+        )
+        client = builder.withEndpointConfiguration(place).build()
+        upstream.reach_bucket(spark, Site(aws.region, aws.url), f"s3://{aws.bucket}/theirs")
+        theirs = KMeansSageMakerEstimator(
+            sagemakerRole=IAMRole(aws.role),
+            trainingInstanceType="ml.m5.xlarge",
+            trainingInstanceCount=1,
+            endpointInstanceType="ml.m5.large",
+            endpointInitialInstanceCount=1,
+            trainingInputS3DataPath=S3DataPath(aws.bucket, "theirs"),
+            trainingOutputS3DataPath=S3DataPath(aws.bucket, "theirs/models"),
+            trainingInstanceVolumeSizeInGB=30,
+            endpointCreationPolicy=EndpointCreationPolicy.DO_NOT_CREATE,
+            sagemakerClient=SageMakerClients._AmazonSageMaker(client),
+            deleteStagingDataAfterTraining=False,
+        )
+        theirs.setK(2)
+        theirs._set(feature_dim=2)
+        rows = points.select("features")
+        theirs.fit(rows)
+        job = asked(aws, "CreateTrainingJob")
+        stage = SageMakerStage.from_estimator(
+            theirs, region=aws.region, endpointUrl=aws.url, inference="none", progress=False
+        )
+        stage.fit(rows)
+        ours = asked(aws, "CreateTrainingJob")
+        assert without_names(ours) == without_names(job)
+
+
+def without_names(request: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is of one fit alone, and RecordIO's type, which upstream leaves unsaid."""
+    plain: dict[str, Any] = json.loads(json.dumps(request))
+    for channel in plain["InputDataConfig"]:
+        channel["DataSource"]["S3DataSource"].pop("S3Uri")
+        channel.pop("ContentType", None)
+    own = ("TrainingJobName", "OutputDataConfig", "Tags")
+    return {key: value for key, value in plain.items() if key not in own}
 
 
 class TestFaults:
