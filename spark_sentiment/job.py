@@ -1,7 +1,9 @@
 """How a job runs: its command line, what it prints while it works, and how it ends."""
 
 import argparse
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -14,9 +16,10 @@ from spark_sentiment.config import Config
 from spark_sentiment.errors import GateError, SentimentError
 from spark_sentiment.session import session
 
-OK, CRASHED, REFUSED, GATE_BROKEN, INTERRUPTED = 0, 1, 2, 3, 130
+OK, CRASHED, REFUSED, GATE_BROKEN, LEFT_OVER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes: done; a fault of ours or of Spark; input or configuration refused; a bias gate
-broken after all tables were written; stopped by the user."""
+broken after all tables were written; something could not be deleted, the rest was; stopped by the
+user."""
 
 Main = Callable[[Config, SparkSession, "Steps"], None]
 
@@ -98,7 +101,8 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
         help="set one key over the file, such as split.test=0.3; may be given more than once",
     )
     given = parser.parse_args(arguments)
-    try:
+
+    def work() -> int:
         conf = config.load(given.conf, given.settings)
         steps = Steps()
         with steps("starting Spark"):
@@ -110,16 +114,57 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
                 sagemaker=conf.trainer == "sagemaker",
             )
         main(conf, spark, steps)
+        return OK
+
+    return exit_code(name, work, "tables are readable at their last version")
+
+
+def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
+    """Do the `work` of a job; return its exit code, or that of the error which ended it.
+
+    Parameters
+    ----------
+    name : str
+        Of the job, for messages.
+    work : callable
+        Returns its own exit code.
+    stopped : str
+        What to say to a user who stops it: how things were left.
+
+    Examples
+    --------
+    >>> exit_code("example", lambda: OK, "nothing was changed")
+    0
+    """
+    try:
+        with _stopped_by_sigterm():
+            return work()
     except GateError as error:
         sys.stderr.write(f"{name}: bias gate broken: {error}\n")
         return GATE_BROKEN
     except SentimentError as error:
-        sys.stderr.write(f"{name}: {type(error).__name__}: {error}\n")
+        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        sys.stderr.write(f"{name}: {type(error).__name__}: {told}\n")
         return REFUSED
     except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: stopped; tables are readable at their last version\n")
+        sys.stderr.write(f"{name}: stopped; {stopped}\n")
         return INTERRUPTED
     except Exception:
         traceback.print_exc()
         return CRASHED
-    return OK
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C: who shuts a cluster down sends it, and what costs has to be stopped.
+
+    Python lets the main thread alone set what a signal does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -18,6 +18,7 @@ os.environ |= {
     "AWS_ACCESS_KEY_ID": "of-the-tests",
     "AWS_SECRET_ACCESS_KEY": "of-the-tests",
     "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_REGION": "eu-west-1",  # as the AWS SDK for Java calls it
 }
 
 

@@ -10,7 +10,17 @@ import spark_sentiment
 
 PACKAGE = Path(spark_sentiment.__file__).parent
 # Modules that may know many others; all the rest are stages, tables or what both stand on.
-FLOWS = {"train", "score", "measure", "workspace", "pipeline", "job", "summary", "__init__"}
+FLOWS = {
+    "train",
+    "score",
+    "measure",
+    "endpoints",
+    "workspace",
+    "pipeline",
+    "job",
+    "summary",
+    "__init__",
+}
 ONLY = {
     "delta": {"tables", "session"},
     "sparknlp": {"sparknlp"},

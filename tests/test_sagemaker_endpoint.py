@@ -88,7 +88,7 @@ class TestFaults:
         assert sum(aws.asked[fault] for fault in FAULTS) > 10
 
     def test_other_refusals_are_not_repeated(self, aws: StandIn, spark: SparkSession) -> None:
-        model = lengths(aws, endpointName="elsewhere", maxErrorShare=1.0)
+        model = lengths(aws, targetVariant="elsewhere", maxErrorShare=1.0)
         (row,) = model.transform(texts(spark, 1, 1)).collect()
         assert row.endpoint_error == "HTTP 400 ValidationError after 1 attempt"
         assert row.length is None
@@ -203,7 +203,7 @@ class TestSchema:
         with pytest.raises(SchemaError, match="column 'text' is missing"):
             lengths(aws).transform(spark.range(1))
 
-    @pytest.mark.parametrize("name", ["endpointName", "algorithm", "requestFormat"])
+    @pytest.mark.parametrize("name", ["endpointName", "algorithm"])
     def test_what_must_be_set_is_named(self, name: str, aws: StandIn, spark: SparkSession) -> None:
         model = lengths(aws)
         model.clear(model.getParam(name))

@@ -1,31 +1,33 @@
 """SageMakerStage: training by SageMaker in a Pipeline, against the stand-in."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from checkpoints import shared_tiny_checkpoint
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.feature import PCA
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from sagemaker_pyspark import EndpointCreationPolicy, IAMRole, S3DataPath, SageMakerClients
+from sagemaker_pyspark.algorithms import KMeansSageMakerEstimator
 from sklearn.datasets import load_digits
 from sklearn.metrics import adjusted_rand_score
 
-from spark_sentiment.bias import BiasReport, Facet
-from spark_sentiment.class_weights import ClassWeights
-from spark_sentiment.cleaner import TextCleaner
-from spark_sentiment.embed import BertEmbeddings
-from spark_sentiment.generate import generate_reviews
-from spark_sentiment.labels import RatingLabeler
+from spark_sentiment.errors import DataError, SageMakerError, SchemaError, SetupError
 from spark_sentiment.sagemaker import (
+    SageMakerEndpointModel,
     SageMakerStage,
     delete_resources,
     deployed,
+    upstream,
 )
+from spark_sentiment.sagemaker.aws import Site
+from spark_sentiment.sagemaker.resources import MAX_NAME
 from spark_sentiment.standin import StandIn
 
 
@@ -88,9 +90,10 @@ def digits(spark: SparkSession) -> DataFrame:
 
 
 def left(sagemaker: Any) -> list[str]:
-    """Name the endpoints, configurations and models that there are."""
+    """Name the endpoints, configurations and models that there are, and will be in a moment."""
+    endpoints = sagemaker.list_endpoints()["Endpoints"]
     return [
-        *(e["EndpointName"] for e in sagemaker.list_endpoints()["Endpoints"]),
+        *(e["EndpointName"] for e in endpoints if e["EndpointStatus"] != "Deleting"),
         *(c["EndpointConfigName"] for c in sagemaker.list_endpoint_configs()["EndpointConfigs"]),
         *(m["ModelName"] for m in sagemaker.list_models()["Models"]),
     ]
@@ -106,43 +109,7 @@ def asked(aws: StandIn, operation: str) -> dict[str, Any]:
     return next(request for name, request in reversed(aws.calls) if name == operation)
 
 
-class TestStories:
-    def test_reviews_are_trained_on_saved_loaded_and_torn_down(
-        self,
-        spark: SparkSession,
-        aws: StandIn,
-        sagemaker: Any,
-        stage: Callable[..., SageMakerStage],
-        tmp_path: Path,
-    ) -> None:
-        reviews = generate_reviews(spark, 60, seed=7).coalesce(1).cache()
-        pipeline = Pipeline(
-            stages=[
-                TextCleaner(inputCols=["title", "review_text"], outputCol="text"),
-                RatingLabeler(ratingCol="rating", labelCol="label"),
-                BiasReport(facets=[Facet("age", threshold=50)], positive=[2.0]),
-                BertEmbeddings(
-                    inputCol="text", outputCol="features", modelPath=shared_tiny_checkpoint()
-                ),
-                ClassWeights(labelCol="label", weightCol="weight"),
-                stage(
-                    algorithm="xgboost-multiclass",
-                    weightCol="weight",
-                    hyperParameters={"num_round": "3"},
-                ),
-            ]
-        )
-        model = pipeline.fit(reviews)
-        scored = model.transform(reviews).select("review_id", "prediction", "probability").cache()
-        assert scored.where("prediction is null").count() == 0
-        model.save(str(tmp_path / "model"))
-        again = PipelineModel.load(str(tmp_path / "model"))
-        elsewhere = spark.newSession().createDataFrame(reviews.toPandas(), reviews.schema)
-        rescored = again.transform(elsewhere).select("review_id", "prediction", "probability")
-        assert sorted(rescored.collect()) == sorted(scored.collect())
-        delete_resources(again)
-        assert left(sagemaker) == []
-
+class TestStories:  # the third, with reviews, is an example of the README
     def test_mllibs_pca_feeds_sagemakers_kmeans(
         self, digits: DataFrame, stage: Callable[..., SageMakerStage]
     ) -> None:
@@ -170,7 +137,7 @@ class TestStories:
         )
         kmeans = stage(hyperParameters={"k": "10"}, featuresCol="projection")
         Pipeline(stages=[pca, kmeans]).fit(digits).save(str(tmp_path / "model"))
-        assert len(sagemaker.list_endpoints()["Endpoints"]) == 2
+        assert len(left(sagemaker)) == 2 * 3
         with deployed(PipelineModel.load(str(tmp_path / "model"))) as model:
             found = model.transform(digits).select("digit", "closest_cluster").collect()
         assert adjusted_rand_score(*zip(*found, strict=True)) > 0.45
@@ -242,7 +209,7 @@ class TestRequest:
         self, aws: StandIn, s3: Any, spark: SparkSession, stage: Callable[..., SageMakerStage]
     ) -> None:
         texts = spark.createDataFrame(
-            [("a  fine\ndress", 2.0), ("fell apart", 0.0)] * 4, ["text", "label"]
+            [("a  fine\ndress", 2.0), ("fell apart", 0.0)] * 6, ["text", "label"]
         )
         with deployed(
             stage(algorithm="blazingtext", featuresCol="text", keepStaging=True).fit(texts)
@@ -260,3 +227,240 @@ class TestRequest:
             ("a  fine\ndress", "__label__2"),
             ("fell apart", "__label__0"),
         }
+
+    def test_the_endpoint_grows_where_it_may(
+        self, aws: StandIn, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        scaling = boto3.client(
+            "application-autoscaling", endpoint_url=aws.url, region_name=aws.region
+        )
+        with deployed(stage(autoscaling={"max": 4, "target": 70}).fit(points)):
+            (target,) = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")[
+                "ScalableTargets"
+            ]
+            (policy,) = scaling.describe_scaling_policies(ServiceNamespace="sagemaker")[
+                "ScalingPolicies"
+            ]
+            assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 4)
+            wanted = policy["TargetTrackingScalingPolicyConfiguration"]
+            assert wanted["TargetValue"] == 70.0
+        left = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+        assert left == []
+
+    def test_a_serverless_endpoint_has_memory_and_no_machines(
+        self, aws: StandIn, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        with deployed(stage(inference="serverless", serverless={"memory": 4096}).fit(points)):
+            (variant,) = asked(aws, "CreateEndpointConfig")["ProductionVariants"]
+        assert variant["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 20}
+        assert "InstanceType" not in variant
+
+
+class TestUpstream:
+    def test_sagemaker_pyspark_alone_asks_the_stand_in_for_the_same_job(
+        self, spark: SparkSession, aws: StandIn, points: DataFrame
+    ) -> None:
+        jvm: Any = spark._jvm
+        builder = jvm.com.amazonaws.services.sagemaker.AmazonSageMakerClientBuilder.standard()
+        place = jvm.com.amazonaws.client.builder.AwsClientBuilder.EndpointConfiguration(
+            aws.url, aws.region
+        )
+        client = builder.withEndpointConfiguration(place).build()
+        upstream.reach_bucket(spark, Site(aws.region, aws.url), f"s3://{aws.bucket}/theirs")
+        theirs = KMeansSageMakerEstimator(
+            sagemakerRole=IAMRole(aws.role),
+            trainingInstanceType="ml.m5.xlarge",
+            trainingInstanceCount=1,
+            endpointInstanceType="ml.m5.large",
+            endpointInitialInstanceCount=1,
+            trainingInputS3DataPath=S3DataPath(aws.bucket, "theirs"),
+            trainingOutputS3DataPath=S3DataPath(aws.bucket, "theirs/models"),
+            trainingInstanceVolumeSizeInGB=30,
+            endpointCreationPolicy=EndpointCreationPolicy.DO_NOT_CREATE,
+            sagemakerClient=SageMakerClients._AmazonSageMaker(client),
+            deleteStagingDataAfterTraining=False,
+        )
+        theirs.setK(2)
+        theirs._set(feature_dim=2)
+        rows = points.select("features")
+        theirs.fit(rows)
+        job = asked(aws, "CreateTrainingJob")
+        stage = SageMakerStage.from_estimator(
+            theirs, region=aws.region, endpointUrl=aws.url, inference="none", progress=False
+        )
+        stage.fit(rows)
+        ours = asked(aws, "CreateTrainingJob")
+        assert without_names(ours) == without_names(job)
+
+
+def without_names(request: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is of one fit alone, and RecordIO's type, which upstream leaves unsaid."""
+    plain: dict[str, Any] = json.loads(json.dumps(request))
+    for channel in plain["InputDataConfig"]:
+        channel["DataSource"]["S3DataSource"].pop("S3Uri")
+        channel.pop("ContentType", None)
+    own = ("TrainingJobName", "OutputDataConfig", "Tags")
+    return {key: value for key, value in plain.items() if key not in own}
+
+
+class TestFaults:
+    def test_a_failed_job_is_told_with_its_reason_and_leaves_nothing(
+        self,
+        aws: StandIn,
+        s3: Any,
+        sagemaker: Any,
+        points: DataFrame,
+        stage: Callable[..., SageMakerStage],
+    ) -> None:
+        s3.put_object(Bucket=aws.bucket, Key="faults-and-more/mine", Body=b"1")
+        aws.fail_training("AlgorithmError: out of luck")
+        with pytest.raises(SageMakerError, match="failed: AlgorithmError: out of luck"):
+            stage(stagingPath=f"s3://{aws.bucket}/faults").fit(points)
+        assert left(sagemaker) == []
+        assert keys(s3, aws.bucket, "faults") == ["faults-and-more/mine"]
+
+    def test_a_job_that_takes_too_long_is_stopped(
+        self, points: DataFrame, spark: SparkSession, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        with StandIn(seconds=30) as slow:
+            late = stage(endpointUrl=slow.url, fitTimeout=0.3)
+            with pytest.raises(SageMakerError, match=r"not done after 0 s .* Param fitTimeout"):
+                late.fit(points)
+            jobs = boto3.client("sagemaker", endpoint_url=slow.url, region_name=slow.region)
+            (job,) = jobs.list_training_jobs()["TrainingJobSummaries"]
+            assert job["TrainingJobStatus"] in ("Stopping", "Stopped")
+
+    def test_a_driver_that_is_stopped_stops_its_job(
+        self, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        with StandIn(seconds=30) as slow:
+            told = stage(endpointUrl=slow.url)
+
+            def interrupted(line: str) -> None:
+                if "Starting" in line:
+                    raise KeyboardInterrupt
+
+            told._say = interrupted  # type: ignore[method-assign]
+            with pytest.raises(KeyboardInterrupt):
+                told.fit(points)
+            assert [name for name, _ in slow.calls].count("StopTrainingJob") == 1
+
+    def test_an_endpoint_that_cannot_be_made_leaves_neither_model_nor_configuration(
+        self, aws: StandIn, sagemaker: Any, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        aws.faults.set(operation="CreateEndpoint", kinds=["500"], share=1.0)
+        try:
+            with pytest.raises(SageMakerError, match="create_endpoint failed") as told:
+                stage().fit(points)
+        finally:
+            aws.faults.clear()
+        assert left(sagemaker) == []
+        assert "the trained model is s3://" in "".join(told.value.__notes__)
+
+    def test_what_aws_does_not_see_at_once_is_waited_for(
+        self, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        with StandIn(seconds=0.02) as behind:
+            behind.lag(0.3)
+            model = stage(endpointUrl=behind.url).fit(points)
+            assert model.transform(points).where("closest_cluster is null").count() == 0
+
+    def test_null_rows_are_counted_before_anything_is_sent(
+        self, aws: StandIn, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        before = len(aws.calls)
+        holed = points.withColumn("features", F.when(~F.col("judged"), F.col("features")))
+        with pytest.raises(DataError, match="hold 4 null features"):
+            stage().fit(holed)
+        assert len(aws.calls) == before
+
+    @pytest.mark.parametrize(
+        ("given", "wrong"),
+        [
+            ({"algorithm": "kmeans"}, "must be told k"),
+            ({"weightCol": "weight"}, "'kmeans' takes no weights"),
+            ({"subnets": ["subnet-1"]}, "subnets and securityGroups, or neither"),
+            ({"maxRuntime": 600, "maxWait": 60}, "maxWait .* at least maxRuntime"),
+            ({"autoscaling": {"min": 1}}, "autoscaling needs max"),
+            ({"featuresCol": "feature"}, "column 'feature' is missing"),
+            ({"outputCols": {"closest_cluster": "d", "distance_to_cluster": "d"}}, "two of the"),
+        ],
+    )
+    def test_what_does_not_go_together_is_refused_before_any_job(
+        self,
+        points: DataFrame,
+        stage: Callable[..., SageMakerStage],
+        jobs_run: Callable[[Callable[[], object]], int],
+        given: dict[str, Any],
+        wrong: str,
+    ) -> None:
+        def fit() -> None:
+            with pytest.raises(SchemaError, match=wrong):
+                stage(**given).fit(points)
+
+        assert jobs_run(fit) == 0
+
+    def test_a_missing_jar_is_named_with_the_line_that_adds_it(
+        self, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(upstream._NEEDED, "org.example.Lacking", "org.example:lacking:1.0")
+        with pytest.raises(SetupError, match=r"without org.example:lacking:1.0; .*sagemaker=True"):
+            upstream.check_jars(spark, "stage_1")
+
+
+class TestModel:
+    def test_an_endpoint_that_is_gone_is_told_of_and_made_again(
+        self,
+        sagemaker: Any,
+        points: DataFrame,
+        stage: Callable[..., SageMakerStage],
+        tmp_path: Path,
+    ) -> None:
+        model = stage().fit(points)
+        clusters = model.transform(points).select("closest_cluster").collect()
+        model.deleteResources()
+        model.deleteResources()  # what is gone is no error
+        model.save(str(tmp_path / "model"))
+        again = SageMakerEndpointModel.load(str(tmp_path / "model"))
+        with pytest.raises(SageMakerError, match=r"there is no endpoint .* createEndpoint\(\)"):
+            again.transform(points)
+        assert again.createEndpoint()
+        assert not again.createEndpoint()
+        with deployed(again):
+            assert again.transform(points).select("closest_cluster").collect() == clusters
+        assert left(sagemaker) == []
+
+    def test_a_saved_model_holds_no_credentials(
+        self, points: DataFrame, stage: Callable[..., SageMakerStage], tmp_path: Path
+    ) -> None:
+        stage(inference="none").fit(points).save(str(tmp_path / "model"))
+        saved = "".join(p.read_text() for p in (tmp_path / "model" / "metadata").glob("part-*"))
+        assert "endpointName" in saved
+        assert "access_key" not in saved.lower()
+        assert "of-the-tests" not in saved
+        assert "of-no-account" not in saved
+
+    def test_it_never_deletes_what_it_did_not_make(self, aws: StandIn) -> None:
+        aws.deploy("someone-else-s", lambda body, content_type, accept: b"1")
+        model = SageMakerEndpointModel(
+            endpointName="someone-else-s", endpointUrl=aws.url, algorithm="xgboost"
+        )
+        delete_resources(PipelineModel([model]))
+        with pytest.raises(SageMakerError, match="was not made by a SageMakerStage"):
+            model.deleteResources()
+        assert not [name for name, _ in aws.calls if name == "DeleteEndpoint"][-1:] or (
+            asked(aws, "DeleteEndpoint")["EndpointName"] != "someone-else-s"
+        )
+
+
+def test_a_grid_of_params_trains_a_job_for_each(
+    aws: StandIn, points: DataFrame, stage: Callable[..., SageMakerStage]
+) -> None:
+    estimator = stage(inference="none")
+    grid = [{estimator.hyperParameters: {"k": k}} for k in ("2", "3")]
+    list(estimator.fit(points, grid))  # type: ignore[call-overload]
+    jobs = [request for name, request in aws.calls if name == "CreateTrainingJob"][-2:]
+    assert [job["HyperParameters"]["k"] for job in jobs] == ["2", "3"]
+    names = [job["TrainingJobName"] for job in jobs]
+    assert len(set(names)) == 2
+    assert max(map(len, names)) <= MAX_NAME

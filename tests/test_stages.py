@@ -27,7 +27,7 @@ from spark_sentiment.embed import BertEmbeddings
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.labels import RatingLabeler
 from spark_sentiment.ngrams import NGrams
-from spark_sentiment.sagemaker import SageMakerEndpointModel
+from spark_sentiment.sagemaker import SageMakerEndpointModel, SageMakerStage
 from spark_sentiment.stacked import Stacked
 
 
@@ -106,6 +106,21 @@ CASES: list[Case] = [
         needs="vector",
         python=True,
         name="SageMakerEndpointModel",
+    ),
+    Case(
+        lambda: SageMakerStage(
+            algorithm="kmeans",
+            hyperParameters={"k": "2"},
+            featuresCol="vector",
+            stagingPath="s3://stand-in/contract",
+            role="arn:aws:iam::123456789012:role/stand-in",
+            region="us-east-1",
+            endpointUrl=sums(),
+            progress=False,
+        ),
+        needs="vector",
+        python=True,
+        name="SageMakerStage",
     ),
 ]
 

@@ -1,6 +1,8 @@
 """The local AWS: what it takes and refuses, by boto3; nothing here trains."""
 
 import http.client
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -9,7 +11,8 @@ import pytest
 from botocore.exceptions import ClientError
 from standin_clients import IMAGE, client, ended, job, refused, waited
 
-from spark_sentiment.standin import ContainerError, StandIn, StandInError
+from spark_sentiment.errors import SetupError
+from spark_sentiment.standin import ContainerError, StandIn, StandInError, service
 
 ACCOUNT = "123456789012"
 
@@ -89,6 +92,14 @@ class TestOnePort:
         port = int(aws.url.rsplit(":", 1)[1])
         with pytest.raises(StandInError, match=f"port {port} is taken"):
             StandIn(port=port).start()
+
+
+def test_a_library_that_lacks_is_named_with_the_extra_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "_LIBRARIES", ("json", "no_such_library"))
+    with pytest.raises(SetupError, match=r"needs no_such_library; .*spark-sentiment\[standin\]"):
+        StandIn().start()
 
 
 class TestRefusals:
@@ -323,6 +334,22 @@ class TestEndpointsOfCode:
             client(aws, "sagemaker-runtime").invoke_endpoint(EndpointName="refuses", Body=b"x")
         assert told.value.response["ResponseMetadata"]["HTTPStatusCode"] == 424
         assert told.value.response["OriginalStatusCode"] == 415
+
+    def test_a_container_that_crashes_is_a_model_error_of_500(
+        self, aws: StandIn, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        aws.deploy("crashes", lambda body, content_type, accept: str(1 / len(body)).encode())
+        with pytest.raises(ClientError) as told:
+            client(aws, "sagemaker-runtime").invoke_endpoint(EndpointName="crashes", Body=b"")
+        assert told.value.response["OriginalStatusCode"] == 500
+        assert "ZeroDivisionError" in capsys.readouterr().err
+
+    def test_a_request_that_is_not_signed_is_refused(self, aws: StandIn) -> None:
+        aws.deploy("signed", lambda body, content_type, accept: body)
+        with pytest.raises(urllib.error.HTTPError) as told:
+            urllib.request.urlopen(f"{aws.url}/endpoints/signed/invocations", data=b"x")
+        told.value.close()
+        assert told.value.code == 403
 
     def test_a_variant_that_is_not_there_is_refused(self, aws: StandIn) -> None:
         aws.deploy("targets", lambda body, content_type, accept: body)

@@ -75,6 +75,17 @@ class TestValues:
         )
         assert trained.metrics["train:msd"] == pytest.approx(model.inertia_ / 120)
 
+    def test_distances_of_sparse_rows_are_those_of_dense_ones(self) -> None:
+        trained = train("kmeans", records(), {"feature_dim": 3, "k": 2})
+        ask = container("kmeans", trained)
+        sparse = b"".join(recordio.encode(row[[0, 2]], [0, 2], 3) for row in X)
+        dense = records(X * [1.0, 0.0, 1.0])
+        found, expected = (
+            replies.reply("kmeans").read(ask(body, RECORDIO, RECORDIO)[0])
+            for body in (sparse, dense)
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
     def test_pca_gives_the_greatest_variance_last(self) -> None:
         values = {"feature_dim": 3, "num_components": 2, "mini_batch_size": 10}
         found = np.array(
@@ -181,8 +192,11 @@ class TestValues:
 
     @pytest.mark.parametrize("name", ["lda", "ntm"])
     def test_topics_are_scikit_learn_s(self, name: str) -> None:
-        values = {"feature_dim": 6, "num_topics": 2, "mini_batch_size": 10}
-        model = LatentDirichletAllocation(2, doc_topic_prior=0.5, random_state=0).fit(COUNTS)
+        rounds = {"lda": "max_iterations", "ntm": "epochs"}[name]
+        values = {"feature_dim": 6, "num_topics": 2, "mini_batch_size": 10, rounds: 2}
+        model = LatentDirichletAllocation(2, doc_topic_prior=0.5, max_iter=2, random_state=0).fit(
+            COUNTS
+        )
         found = asked(name, train(name, records(COUNTS), values), COUNTS, name)
         np.testing.assert_allclose(
             [mixture for (mixture,) in found], model.transform(COUNTS), rtol=1e-4

@@ -15,4 +15,4 @@ python3.11 -m pip install --quiet --user uv
 cd "$home"
 # Spark and Delta come from the cluster: the package's copies are installed for their Python side,
 # and spark-submit's own stand before them on the driver's and executors' path.
-python3.11 -m uv sync --locked --no-dev --quiet --python python3.11
+python3.11 -m uv sync --locked --no-dev --extra sagemaker --extra sagemaker-training --quiet --python python3.11

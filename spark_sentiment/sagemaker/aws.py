@@ -2,6 +2,8 @@
 
 import ipaddress
 import os
+import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,6 +20,8 @@ except ImportError as error:
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+# Seconds within which AWS's parts agree on what there is.
+_UNSEEN = 30.0
 NO_ACCOUNT = {"aws_access_key_id": "of-no-account", "aws_secret_access_key": "of-no-account"}
 """What a service on this machine is signed with: a stand-in has no use for real credentials."""
 
@@ -53,18 +57,24 @@ def region(site: Site) -> str:
     Raises
     ------
     SetupError
-        Where none is set.
+        Where none is set, or AWS's own settings cannot be read.
 
     Examples
     --------
     >>> region(Site("eu-west-1"))
     'eu-west-1'
     """
-    found = site.region or os.environ.get("AWS_REGION") or boto3.session.Session().region_name
+    try:
+        found = site.region or os.environ.get("AWS_REGION") or boto3.session.Session().region_name
+    except BotoCoreError as error:
+        raise SetupError(f"AWS's settings in the environment cannot be used: {error}") from error
     if not found:
         if site.local:
             return "us-east-1"
-        raise SetupError("no AWS region is set: set Param region, or AWS_REGION in the environment")
+        raise SetupError(
+            "no AWS region is set: name one (a stage's Param region, a job's --region), or set "
+            "AWS_REGION in the environment"
+        )
     return str(found)
 
 
@@ -112,6 +122,24 @@ def call(uid: str, site: Site, operation: str, service: str = "sagemaker", **req
         raise SageMakerError(f"{uid}: {operation} failed: {error}") from error
 
 
+def call_when_seen(uid: str, site: Site, operation: str, **request: Any) -> Any:
+    """Send a request about what has just been made, and may not be seen everywhere yet.
+
+    Raises
+    ------
+    SageMakerError
+        As `call`; that something is missing, when it still is after half a minute.
+    """
+    deadline = time.monotonic() + _UNSEEN
+    while True:
+        try:
+            return call(uid, site, operation, **request)
+        except SageMakerError as error:
+            if not is_missing(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
 def is_missing(error: SageMakerError) -> bool:
     """Tell whether AWS said that what was asked about does not exist."""
     cause = error.__cause__
@@ -131,3 +159,12 @@ def is_denied(error: SageMakerError) -> bool:
     if not isinstance(cause, ClientError):
         return False
     return cause.response.get("Error", {}).get("Code") in ("AccessDenied", "AccessDeniedException")
+
+
+def has_ended(error: SageMakerError) -> bool:
+    """Tell whether AWS said that the job which was to be stopped does not run any more."""
+    cause = error.__cause__
+    if not isinstance(cause, ClientError):
+        return False
+    message = str(cause.response.get("Error", {}).get("Message") or "")
+    return re.search(r"job is in status (Completed|Failed|Stopp(ed|ing))\b", message) is not None

@@ -20,7 +20,7 @@ from pyspark.sql.types import ArrayType, LongType, StringType, StructField, Stru
 
 from spark_sentiment.errors import DataError, SageMakerError, SchemaError
 from spark_sentiment.sagemaker import aws, hosting, requests, resources, upstream
-from spark_sentiment.sagemaker.aws import Site, call, is_missing
+from spark_sentiment.sagemaker.aws import Site, call, call_when_seen, is_missing
 from spark_sentiment.sagemaker.hosting import Deployment
 from spark_sentiment.sagemaker.replies import Reply
 from spark_sentiment.sagemaker.scoring import in_order, too_many
@@ -313,17 +313,17 @@ class TransformJob:
         """Ask for the job; SageMakerError where AWS refuses."""
         self._runs = True
         try:
-            self._create()
+            self._create(call)
         except SageMakerError as error:
             if is_missing(error):
                 # A model costs nothing. It may never have been made, or went with its endpoint.
                 hosting.create_model(self.batch.uid, self.batch.site, self.batch.deployment)
-                self._create()
+                self._create(call_when_seen)
             elif "already exists" not in str(error):  # as the answer to what boto3 repeated
                 raise
         self.say(f"transform job {self.name} is asked for")
 
-    def _create(self) -> None:
+    def _create(self, send: Callable[..., Any]) -> None:
         batch, made = self.batch, self.batch.deployment
         source = {"S3DataType": "S3Prefix", "S3Uri": f"{self.folder}/requests/"}
         output = {
@@ -335,8 +335,11 @@ class TransformJob:
         if made.key is not None:
             output["KmsKeyId"] = made.key
             machines["VolumeKmsKeyId"] = made.key
-        self._call(
+        send(
+            batch.uid,
+            batch.site,
             "create_transform_job",
+            TransformJobName=self.name,
             ModelName=made.name,
             BatchStrategy="SingleRecord",
             MaxPayloadInMB=ceil(batch.bytes / _MB),
@@ -361,7 +364,10 @@ class TransformJob:
         uid, timeout, began = self.batch.uid, self.batch.timeout, time.monotonic()
         said = ""
         for pause in pauses():
-            status, why = self._status()
+            found = call_when_seen(
+                uid, self.batch.site, "describe_transform_job", TransformJobName=self.name
+            )
+            status = found["TransformJobStatus"]
             if status != said:
                 self.say(f"[{time.monotonic() - began:5.0f} s] transform job is {status}")
                 said = status
@@ -369,6 +375,7 @@ class TransformJob:
             if status == "Completed":
                 return
             if status in ("Failed", "Stopped"):
+                why = found.get("FailureReason", "AWS gives no reason")
                 raise SageMakerError(f"{uid}: transform job {self.name} {status.lower()}: {why}")
             left = began + timeout - time.monotonic()
             if left <= 0:
@@ -380,22 +387,8 @@ class TransformJob:
 
     def stop(self) -> None:
         """Stop the job where it runs; one that has ended is left as it is."""
-        if not self._runs or self._status()[0] != "InProgress":
-            return
-        if resources.delete(self.batch.uid, self.batch.site, resources.TRANSFORM_JOB, self.name):
-            self.say(f"transform job {self.name} is stopped")
-
-    def _status(self) -> tuple[str, str]:
-        """Return the job's status, and why it ended so."""
-        try:
-            found = self._call("describe_transform_job")
-        except SageMakerError as error:
-            if not is_missing(error):
-                raise
-            return "InProgress", ""  # not yet seen everywhere
-        reason = found.get("FailureReason", "AWS gives no reason")
-        return str(found["TransformJobStatus"]), str(reason)
-
-    def _call(self, operation: str, **request: Any) -> Any:
         batch = self.batch
-        return call(batch.uid, batch.site, operation, TransformJobName=self.name, **request)
+        if self._runs and resources.delete(
+            batch.uid, batch.site, resources.TRANSFORM_JOB, self.name
+        ):
+            self.say(f"transform job {self.name} is stopped")

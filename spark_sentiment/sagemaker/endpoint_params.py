@@ -1,6 +1,7 @@
 """Params that the stage which trains shares with the model that it fits: how rows are scored."""
 
 import logging
+import os
 import sys
 
 from pyspark.ml.param import Param, Params
@@ -130,5 +131,7 @@ class HasEndpointParams(HasFeaturesCol, HasLabelCol):
             sys.stderr.flush()
 
     def _site(self) -> Site:
-        """Return where AWS is."""
-        return Site(optional(self, self.region), optional(self, self.endpointUrl))
+        """Return where AWS is: as set, or as boto3 reads it in this process's environment."""
+        # Executors may lack the variable, and Spark's own S3 never reads it: so it is read here.
+        url = optional(self, self.endpointUrl) or os.environ.get("AWS_ENDPOINT_URL")
+        return Site(optional(self, self.region), url)

@@ -12,12 +12,14 @@ from typing import Any
 
 from spark_sentiment.errors import SageMakerError
 from spark_sentiment.sagemaker import resources
-from spark_sentiment.sagemaker.aws import Site, call, is_missing
+from spark_sentiment.sagemaker.aws import Site, call, call_when_seen, is_missing
 from spark_sentiment.sagemaker.training import pauses
 
 VARIANT = "AllTraffic"
 """Name of the one variant of an endpoint that is made here."""
 
+# Seconds to wait for an endpoint that is being made before it can be deleted.
+_LONGEST_CHANGE = 1800.0
 _SCALED = {
     "ServiceNamespace": "sagemaker",
     "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
@@ -95,6 +97,7 @@ def create(
         Where AWS refuses or fails, or the endpoint is not in service in time. What was made is
         deleted then.
     """
+    _await_gone(uid, site, wanted.name)
     try:
         _create(uid, site, wanted)
         if wanted.variant:
@@ -153,7 +156,7 @@ def _marks(wanted: Deployment) -> list[dict[str, str]]:
 def _unless_there(uid: str, site: Site, operation: str, request: Mapping[str, Any]) -> None:
     """Create something; a resource of that name is ours, as names are unique."""
     try:
-        call(uid, site, operation, **request)
+        call_when_seen(uid, site, operation, **request)
     except SageMakerError as error:
         if "already exist" not in str(error):
             raise
@@ -176,7 +179,7 @@ def _await(uid: str, site: Site, name: str, timeout: float, say: Callable[[str],
         if left <= 0:
             raise SageMakerError(
                 f"{uid}: endpoint {name} was not in service after {timeout:,.0f} s ({state}); "
-                "raise Param timeout"
+                "allow it more time"
             )
         time.sleep(min(next(waits), left))
 
@@ -193,8 +196,18 @@ def _described(uid: str, site: Site, name: str) -> dict[str, Any] | None:
 
 
 def is_gone(uid: str, site: Site, name: str) -> bool:
-    """Tell whether there is no such endpoint."""
-    return _described(uid, site, name) is None
+    """Tell whether there is no such endpoint, or not for much longer."""
+    found = _described(uid, site, name)
+    return found is None or found["EndpointStatus"] == "Deleting"
+
+
+def _await_gone(uid: str, site: Site, name: str) -> None:
+    """Wait while an endpoint of that name is being deleted: no other may be made till then."""
+    for pause in pauses():
+        found = _described(uid, site, name)
+        if found is None or found["EndpointStatus"] != "Deleting":
+            return
+        time.sleep(pause)
 
 
 def _scale(uid: str, site: Site, wanted: Deployment) -> None:
@@ -255,12 +268,36 @@ def delete(uid: str, site: Site, made: Deployment) -> None:
         steps["scaling"] = partial(_unscale, uid, site, made.name)
     for kind in (resources.ENDPOINT, resources.ENDPOINT_CONFIG, resources.MODEL):
         if made.variant or kind is resources.MODEL:
-            steps[kind.name] = partial(resources.delete, uid, site, kind, made.name)
+            one = (
+                _delete_endpoint
+                if kind is resources.ENDPOINT
+                else partial(resources.delete, kind=kind)
+            )
+            steps[kind.name] = partial(one, uid, site, name=made.name)
     if made.staging is not None:
         for part in ("batch", "async"):
             folder = f"{made.staging}/{part}"
             steps[folder] = partial(resources.delete_objects, uid, site, folder)
     resources.all_deleted(uid, steps)
+
+
+def _delete_endpoint(uid: str, site: Site, name: str) -> None:
+    """Delete an endpoint; one that is being made or changed can only be deleted after that."""
+    deadline = time.monotonic() + _LONGEST_CHANGE
+    for pause in pauses():
+        found = _described(uid, site, name)
+        if found is None or found["EndpointStatus"] == "Deleting":
+            return
+        changes = found["EndpointStatus"] in (
+            "Creating",
+            "Updating",
+            "SystemUpdating",
+            "RollingBack",
+        )
+        if not changes or time.monotonic() > deadline:
+            resources.delete(uid, site, resources.ENDPOINT, name)
+            return
+        time.sleep(pause)
 
 
 def _unscale(uid: str, site: Site, name: str) -> None:

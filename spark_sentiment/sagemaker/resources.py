@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spark_sentiment.errors import SageMakerError
-from spark_sentiment.sagemaker.aws import Site, call, client, is_missing
+from spark_sentiment.sagemaker.aws import Site, call, client, has_ended, is_missing
 
 PREFIX = "spark-sentiment"
 """How the name of every resource begins, so that few tags have to be read to find them."""
@@ -111,8 +111,11 @@ TRANSFORM_JOB = Kind(
     "TransformJobStatus",
 )
 
-KINDS = (ENDPOINT, ENDPOINT_CONFIG, MODEL, TRAINING_JOB, TRANSFORM_JOB)
-"""In the order in which they are deleted: an endpoint first, for it is what costs."""
+JOBS = (TRAINING_JOB, TRANSFORM_JOB)
+"""Kinds that are stopped, not deleted."""
+
+KINDS = (ENDPOINT, *JOBS, ENDPOINT_CONFIG, MODEL)
+"""In the order in which they are deleted: what costs by the hour, then what it is made of."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +163,7 @@ def made_here(uid: str, site: Site) -> Iterator[Resource]:
     """
     for kind in KINDS:
         asked: dict[str, Any] = {"NameContains": PREFIX, "MaxResults": 100}
-        if kind in (TRAINING_JOB, TRANSFORM_JOB):
+        if kind in JOBS:
             asked["StatusEquals"] = "InProgress"
         while True:
             page = call(uid, site, kind.list, **asked)
@@ -202,7 +205,7 @@ def _time(spelled: str) -> datetime | None:
 
 
 def delete(uid: str, site: Site, kind: Kind, name: str) -> bool:
-    """Delete a resource, or stop a job; return False where it is gone already.
+    """Delete a resource, or stop a job; return False where it is gone, or has ended, already.
 
     Raises
     ------
@@ -212,7 +215,7 @@ def delete(uid: str, site: Site, kind: Kind, name: str) -> bool:
     try:
         call(uid, site, kind.delete, **{kind.named: name})
     except SageMakerError as error:
-        if is_missing(error):
+        if is_missing(error) or has_ended(error):
             return False
         raise
     return True

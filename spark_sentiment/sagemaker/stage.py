@@ -267,6 +267,46 @@ maxErrorShare, batchTimeout
         """Set the Params given; the others stay."""
         return self._set(**self._input_kwargs)
 
+    @classmethod
+    def from_estimator(cls, estimator: Any, **params: Any) -> "SageMakerStage":
+        """Make a stage of one of sagemaker_pyspark's own estimators.
+
+        Parameters
+        ----------
+        estimator : SageMakerEstimatorBase
+            KMeans, PCA, LDA, XGBoost, LinearLearner, FactorizationMachines, or SageMakerEstimator
+            with an image of one's own. Its image, machines, role, key, format and hyperparameters
+            are taken over; its clients, its policies and what it does with its model are not.
+        **params
+            Params of the stage; they beat what the estimator says. `stagingPath` and `role` are
+            needed where the estimator leaves them to Spark's configuration.
+
+        Raises
+        ------
+        SageMakerError
+            Where `estimator` is none of sagemaker_pyspark's.
+
+        Examples
+        --------
+        >>> from sagemaker_pyspark import IAMRole, S3DataPath
+        >>> from sagemaker_pyspark.algorithms import KMeansSageMakerEstimator
+        >>> kmeans = KMeansSageMakerEstimator(
+        ...     sagemakerRole=IAMRole("arn:aws:iam::123456789012:role/training"),
+        ...     trainingInstanceType="ml.m5.xlarge",
+        ...     trainingInstanceCount=1,
+        ...     endpointInstanceType="ml.m5.large",
+        ...     endpointInitialInstanceCount=1,
+        ...     trainingInputS3DataPath=S3DataPath("reviews", "staging"),
+        ... )
+        >>> kmeans.setK(10)
+        >>> stage = SageMakerStage.from_estimator(kmeans)
+        >>> stage.getOrDefault("algorithm"), stage.getOrDefault("hyperParameters")["k"]
+        ('kmeans', '10')
+        >>> stage.getOrDefault("stagingPath")
+        's3://reviews/staging'
+        """
+        return cls(**{**upstream.params_of(estimator), **params})
+
     def transformSchema(self, schema: StructType) -> StructType:
         """Return the schema of what the fitted model yields; raise SchemaError where it cannot."""
         for param in (self.algorithm, self.stagingPath, self.role):

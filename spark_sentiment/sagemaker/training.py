@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spark_sentiment.errors import SageMakerError
-from spark_sentiment.sagemaker.aws import Site, call
+from spark_sentiment.sagemaker.aws import Site, call, call_when_seen
 
 _LONGEST_PAUSE = 10.0  # seconds between two looks at a job
 
@@ -55,7 +55,9 @@ class TrainingJob:
         began = time.monotonic()
         waits = pauses()
         while True:
-            found = call(self.uid, self.site, "describe_training_job", TrainingJobName=self.name)
+            found = call_when_seen(
+                self.uid, self.site, "describe_training_job", TrainingJobName=self.name
+            )
             self._tell(found, time.monotonic() - began)
             status = found["TrainingJobStatus"]
             if status == "Completed":
@@ -68,7 +70,7 @@ class TrainingJob:
             if left <= 0:
                 raise SageMakerError(
                     f"{self.uid}: training job {self.name} was not done after {self.timeout:,.0f} "
-                    f"s ({found.get('SecondaryStatus')}) and is stopped; raise Param timeout"
+                    f"s ({found.get('SecondaryStatus')}) and is stopped; raise Param fitTimeout"
                 )
             time.sleep(min(next(waits), left))
 

@@ -25,6 +25,18 @@ _NEEDED = {
     _ESTIMATOR: "sagemaker_pyspark's jars",
     "com.google.protobuf.MessageOrBuilder": "com.google.protobuf:protobuf-java:3.19.4",
 }
+_ALGORITHMS = {
+    "KMeansSageMakerEstimator": "kmeans",
+    "PCASageMakerEstimator": "pca",
+    "LDASageMakerEstimator": "lda",
+    "XGBoostSageMakerEstimator": "xgboost",
+    "LinearLearnerRegressor": "linear-learner-regressor",
+    "LinearLearnerBinaryClassifier": "linear-learner-binary",
+    "LinearLearnerMultiClassClassifier": "linear-learner-multiclass",
+    "FactorizationMachinesRegressor": "factorization-machines-regressor",
+    "FactorizationMachinesBinaryClassifier": "factorization-machines-binary",
+    "SageMakerEstimator": "csv",
+}
 _S3A = {"org.apache.hadoop.fs.s3a.S3AFileSystem": "hadoop-aws of Spark's own Hadoop version"}
 
 
@@ -166,6 +178,50 @@ def fit(
             raise client.raised from None
         raise SageMakerError(f"{uid}: sagemaker_pyspark's fit failed: {_short(error)}") from error
     return client.artifact
+
+
+def params_of(estimator: Any) -> dict[str, Any]:
+    """Return the Params that make a `SageMakerStage` of one of sagemaker_pyspark's estimators.
+
+    Raises
+    ------
+    SageMakerError
+        Where `estimator` is none of them.
+    """
+    name = type(estimator).__name__
+    if name not in _ALGORITHMS or not hasattr(estimator, "_call_java"):
+        raise SageMakerError(
+            f"{name} is no estimator of sagemaker_pyspark; those are: {', '.join(_ALGORITHMS)}"
+        )
+    estimator._transfer_params_to_java()
+    java = estimator._java_obj
+    told: dict[str, Any] = {
+        "algorithm": _ALGORITHMS[name],
+        "image": java.trainingImage(),
+        "instanceType": java.trainingInstanceType(),
+        "instanceCount": java.trainingInstanceCount(),
+        "volumeSize": java.trainingInstanceVolumeSizeInGB(),
+        "maxRuntime": java.trainingMaxRuntimeInSeconds(),
+        "endpointInstanceType": java.endpointInstanceType(),
+        "endpointInstanceCount": java.endpointInitialInstanceCount(),
+        "hyperParameters": dict(java.makeHyperParameters()),
+    }
+    role, staging = java.sagemakerRole(), java.trainingInputS3DataPath()
+    if role.getClass().getSimpleName() == "IAMRole":
+        told["role"] = role.role()
+    if staging.getClass().getSimpleName() == "S3DataPath":
+        told["stagingPath"] = staging.toS3UriString()
+    key = java.trainingKmsKeyId()
+    if key.isDefined():
+        told["kmsKey"] = key.get()
+    form = java.trainingSparkDataFormat()
+    if name != "SageMakerEstimator":
+        told["trainingFormat"] = {"sagemaker": "recordio"}.get(form, form)
+    options = java.trainingSparkDataFormatOptions()
+    for param, option in (("featuresCol", "featuresColumnName"), ("labelCol", "labelColumnName")):
+        if options.contains(option):
+            told[param] = options.apply(option)
+    return told
 
 
 class _Client:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from spark_sentiment.errors import SetupError
 from spark_sentiment.standin.errors import StandInError
 from spark_sentiment.standin.service import StandIn
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         aws = StandIn(seconds=given.seconds, port=given.port).start()
-    except StandInError as error:
+    except (StandInError, SetupError) as error:
         print(error, file=sys.stderr)
         return 1
     try:

@@ -1,4 +1,8 @@
-"""Training jobs: created, moved through their states by a thread each, stopped, failed."""
+"""Training jobs: created, moved through their states by a thread each, stopped, failed.
+
+However many instances a job asks for, one process trains on all its data, also on what is
+ShardedByS3Key. Nothing is written to a checkpoint's path, and no job is interrupted for being spot.
+"""
 
 import math
 import time
@@ -72,15 +76,14 @@ class TrainingJobs:
                 raise ServiceError(
                     "ValidationException", f"The request was rejected because {text}"
                 )
-            job.set(TrainingJobStatus="Stopping")
-            _enter(job, "Stopping")
+            _enter(job, "Stopping", TrainingJobStatus="Stopping")
         job.stop.set()
         return {}
 
     def _run(self, job: Resource, failure: str | None) -> None:
         try:
-            self._trained(job, failure)
-            self._end(job, "Completed", "Completed")
+            made = self._trained(job, failure)
+            self._end(job, "Completed", "Completed", **made)
         except _EndedError as ended:
             self._stopped(job, str(ended))
         except JobError as error:
@@ -96,12 +99,12 @@ class TrainingJobs:
     def _stopped(self, job: Resource, secondary: str) -> None:
         with self._resources.lock:
             if job.status == "InProgress":
-                job.set(TrainingJobStatus="Stopping")
-                _enter(job, "Stopping")
+                _enter(job, "Stopping", TrainingJobStatus="Stopping")
         self._resources.wait()
         self._end(job, "Stopped", secondary)
 
-    def _trained(self, job: Resource, failure: str | None) -> None:
+    def _trained(self, job: Resource, failure: str | None) -> dict[str, Any]:
+        """Do the work of a job; return what Describe tells of it in the end."""
         facts, storage = job.facts, self._resources.storage
         self._pass(job)
         job.set(TrainingStartTime=now())
@@ -121,13 +124,14 @@ class TrainingJobs:
         artifact = f"{output}/{job.name}/output/model.tar.gz"
         storage.put(artifact, packed(trained.files))
         self._pass(job)
-        job.set(
-            ModelArtifacts={"S3ModelArtifacts": artifact},
-            FinalMetricDataList=[
-                {"MetricName": name, "Value": value, "Timestamp": now()}
-                for name, value in trained.metrics.items()
-            ],
-        )
+        metrics = [
+            {"MetricName": name, "Value": value, "Timestamp": now()}
+            for name, value in trained.metrics.items()
+        ]
+        return {
+            "ModelArtifacts": {"S3ModelArtifacts": artifact},
+            "FinalMetricDataList": metrics,
+        }
 
     def _channel(self, config: Mapping[str, Any]) -> Channel:
         storage = self._resources.storage
@@ -171,17 +175,18 @@ class TrainingJobs:
                 whole = max(1, math.ceil(took))
                 facts |= {"TrainingEndTime": ended, "TrainingTimeInSeconds": whole}
                 facts["BillableTimeInSeconds"] = whole
-            _enter(job, secondary)
-            job.facts["SecondaryStatusTransitions"][-1]["EndTime"] = ended
-            job.set(TrainingJobStatus=status, **facts)
+            _enter(job, secondary, TrainingJobStatus=status, **facts)
 
 
-def _enter(job: Resource, secondary: str) -> None:
+def _enter(job: Resource, secondary: str, **facts: Any) -> None:
+    """Begin a state, and change the facts that change with it; the last one ends at once."""
     time, transitions = now(), list(job.facts["SecondaryStatusTransitions"])
     if transitions:
         transitions[-1] = {**transitions[-1], "EndTime": time}
     transitions.append({"Status": secondary, "StartTime": time, "StatusMessage": _SAYS[secondary]})
-    job.set(SecondaryStatus=secondary, SecondaryStatusTransitions=transitions)
+    if facts.get("TrainingJobStatus", "Stopping") != "Stopping":
+        transitions[-1]["EndTime"] = time
+    job.set(SecondaryStatus=secondary, SecondaryStatusTransitions=transitions, **facts)
 
 
 def _deadline(begun: datetime, seconds: int) -> float:

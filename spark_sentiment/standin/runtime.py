@@ -5,10 +5,13 @@ import random
 import re
 import threading
 import time
+import traceback
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any
 from urllib.parse import unquote
 
@@ -66,14 +69,17 @@ class Runtime:
         self._lock = threading.Lock()
         self._chance = random.Random(7)
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count a request while it lasts."""
         with self._lock:
             self._under_way += 1
             self.most_at_once = max(self.most_at_once, self._under_way)
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._under_way -= 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
 
     def count(self, outcome: str) -> None:
         """Count what became of a request."""
@@ -124,6 +130,10 @@ class Runtime:
             )
         except ContainerError as error:
             raise model_error(error, body) from error
+        except Exception as error:
+            traceback.print_exc()
+            crashed = ContainerError(500, f"the container has failed: {type(error).__name__}")
+            raise model_error(crashed, body) from error
         return Reply(name, found, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": name})
 
     def invoke_later(self, request: Mapping[str, Any], serving: Serving, late: float) -> Reply:
@@ -163,16 +173,16 @@ class Runtime:
         names = list(serving.variants)
         weights = [one.weight for one in serving.variants.values()]
         with self._lock:
-            return self._chance.choices(names, weights)[0]
+            return self._chance.choices(names, weights if any(weights) else None)[0]
 
 
-def request_of(path: str, headers: Mapping[str, str], body: bytes) -> tuple[str, dict[str, Any]]:
+def request_of(path: str, headers: Message, body: bytes) -> tuple[str, dict[str, Any]]:
     """Return the operation that a path and headers name, and its members; "" where none.
 
     Examples
     --------
-    >>> request_of("/endpoints/a/invocations", {"Accept": "text/csv"}, b"")
-    ('InvokeEndpoint', {'EndpointName': 'a', 'Body': b'', 'Accept': 'text/csv'})
+    >>> request_of("/endpoints/a/invocations", Message(), b"1,2")
+    ('InvokeEndpoint', {'EndpointName': 'a', 'Body': b'1,2'})
     """
     match = re.fullmatch(r"/endpoints/([^/]+)/(async-)?invocations", path)
     if match is None:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import traceback
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -87,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self._body()
         target = self.headers.get("X-Amz-Target", "")
-        operation, request = request_of(self.path, self.headers, body)  # type: ignore[arg-type]
+        operation, request = request_of(self.path, self.headers, body)
         try:
             if target.startswith("SageMaker."):
                 self._control(target.removeprefix("SageMaker."), body)
@@ -101,6 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
                 )
         except ServiceError as error:
             self._refuse(error, runtime=bool(operation))
+        except ConnectionError:
+            raise
+        except Exception:
+            traceback.print_exc()
+            failed = ServiceError("InternalFailure", "the stand-in has failed", 500)
+            self._refuse(failed, runtime=bool(operation))
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer
 
@@ -153,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         runtime = service.runtime
         told = {key: value for key, value in request.items() if key != "Body"}
         service.calls.append((name, told))
-        with runtime:
+        with runtime.under_way():
             try:
                 if not self._signed():
                     raise ServiceError("MissingAuthenticationTokenException", "unsigned", 403)

@@ -5,8 +5,10 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Self
 
+from spark_sentiment.errors import SetupError
 from spark_sentiment.standin.algorithms.base import Container
 from spark_sentiment.standin.errors import StandInError
 from spark_sentiment.standin.faults import Faults
@@ -22,6 +24,8 @@ from spark_sentiment.standin.transforms import TransformJobs
 Predict = Callable[[bytes, str, str], bytes]
 """Takes a body, its content type and what is accepted; returns the answer's body."""
 
+# Those that are imported when they are needed.
+_LIBRARIES = ("moto", "flask", "flask_cors", "scipy", "sklearn", "xgboost")
 _running: set[int] = set()  # stand-ins of this process; moto's state is one for all of them
 
 
@@ -80,7 +84,13 @@ class StandIn:
         self.stop()
 
     def start(self) -> Self:
-        """Begin to serve; StandInError where the port is taken."""
+        """Begin to serve; StandInError where the port is taken, SetupError without a library."""
+        lacking = [name for name in _LIBRARIES if find_spec(name) is None]
+        if lacking:
+            raise SetupError(
+                f"the local AWS needs {', '.join(lacking)}; install it with: "
+                "pip install 'spark-sentiment[standin]'"
+            )
         try:
             self._server = Server(self._port)
         except OSError as error:

@@ -1,7 +1,7 @@
 """What an algorithm is to the stand-in: it trains on channels, and its model answers requests."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -69,19 +69,15 @@ class Training:
                 f"'{kind}'. Please verify the data matches the requested content-type. ({error})"
             ) from error
         width = self.values.get("feature_dim")
-        if isinstance(width, int) and found.features.shape[1] > width:
+        if not isinstance(width, int):
+            return found
+        try:
+            return replace(found, features=tables.fitted(found.features, width))
+        except ValueError as error:
             raise JobError(
                 f"ClientError: feature_dim is {width}, but records of channel '{name}' have "
                 f"{found.features.shape[1]} features"
-            )
-        if isinstance(width, int) and found.features.shape[1] < width:
-            if isinstance(found.features, np.ndarray):
-                raise JobError(
-                    f"ClientError: feature_dim is {width}, but records of channel '{name}' have "
-                    f"{found.features.shape[1]} features"
-                )
-            return Table(tables.widened(found.features, width), found.labels, found.weights)
-        return found
+            ) from error
 
     def labels(self, table: Table) -> "np.ndarray[Any, Any]":
         """Return a channel's labels; JobError where it has none."""
@@ -142,14 +138,12 @@ def numeric(score: Callable[[Matrix], list[dict[str, Any]]], width: int) -> Cont
 
     def container(body: bytes, content_type: str, accept: str) -> tuple[bytes, str]:
         features = tables.request(body, content_type)
-        if features.shape[1] != width and not (
-            features.shape[1] < width and not isinstance(features, np.ndarray)
-        ):
+        try:
+            features = tables.fitted(features, width)
+        except ValueError as error:
             raise ContainerError(
                 400, f"the request has {features.shape[1]} features, the model {width}"
-            )
-        if features.shape[1] < width:
-            features = tables.widened(features, width)
+            ) from error
         return answers.write(score(features), accept)
 
     return container

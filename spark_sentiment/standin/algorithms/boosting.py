@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from spark_sentiment.sagemaker import recordio
 from spark_sentiment.standin.algorithms import answers, tables
 from spark_sentiment.standin.algorithms.base import (
@@ -18,7 +16,7 @@ from spark_sentiment.standin.algorithms.base import (
     Training,
 )
 from spark_sentiment.standin.algorithms.rules import BOOLEAN, TEXT, choice, integer, number
-from spark_sentiment.standin.algorithms.tables import CSV, LIBSVM, Matrix, Table
+from spark_sentiment.standin.algorithms.tables import CSV, LIBSVM, Table
 from spark_sentiment.standin.errors import ContainerError, JobError
 
 _MODEL = "xgboost-model"
@@ -69,15 +67,8 @@ def _matrix(table: Table, width: int, training: Training) -> Any:
     import xgboost
 
     return xgboost.DMatrix(
-        _as_wide(table.features, width), label=training.labels(table), weight=table.weights
+        tables.fitted(table.features, width), label=training.labels(table), weight=table.weights
     )
-
-
-def _as_wide(features: Matrix, width: int) -> Matrix:
-    """Return libsvm's rows with the columns that none of them has an entry in."""
-    if isinstance(features, np.ndarray) or features.shape[1] >= width:
-        return features
-    return tables.widened(features, width)
 
 
 def _load(files: Mapping[str, bytes], *, in_batch: bool = False) -> Container:
@@ -100,16 +91,15 @@ def _load(files: Mapping[str, bytes], *, in_batch: bool = False) -> Container:
         except ContainerError as error:
             # XGBoost's container calls every body that it cannot read one of an unknown type.
             raise ContainerError(415, error.message) from error
-        if features.shape[1] > width or (
-            isinstance(features, np.ndarray) and features.shape[1] != width
-        ):
+        try:
+            data = xgboost.DMatrix(tables.fitted(features, width))
+        except ValueError as error:
             raise ContainerError(
                 400,
                 f"Unable to evaluate payload provided: Feature size of inference data "
                 f"{features.shape[1]} is not consistent with feature size of trained model "
                 f"{width}.",
-            )
-        data = xgboost.DMatrix(_as_wide(features, width))
+            ) from error
         found = model.predict(data, iteration_range=rounds, validate_features=False).tolist()
         kind, _ = tables.named(accept)
         if kind in ("", "*/*", CSV):

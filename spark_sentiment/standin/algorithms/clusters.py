@@ -51,8 +51,12 @@ def _load_kmeans(files: Mapping[str, bytes]) -> Container:
 
 
 def _squared_distances(features: Matrix, centers: "np.ndarray[Any, Any]") -> Any:
-    dense = features if isinstance(features, np.ndarray) else features.toarray()
-    return ((dense[:, None, :] - centers[None]) ** 2).sum(axis=2)
+    if isinstance(features, np.ndarray):
+        parts = [((features - center) ** 2).sum(axis=1) for center in centers]
+        return np.stack(parts, axis=1)
+    squares = np.asarray(features.multiply(features).sum(axis=1))
+    found = squares - 2.0 * (features @ centers.T) + (centers**2).sum(axis=1)
+    return np.maximum(found, 0.0)
 
 
 def _train_pca(training: Training) -> Trained:

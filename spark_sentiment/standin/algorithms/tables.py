@@ -95,8 +95,15 @@ def request(body: bytes, content_type: str) -> Matrix:
         raise ContainerError(400) from error
 
 
-def widened(features: Matrix, width: int) -> Matrix:
-    """Return sparse rows with empty columns added up to `width`."""
+def fitted(features: Matrix, width: int) -> Matrix:
+    """Return rows of `width` columns; ValueError where they are of another width.
+
+    Sparse rows may be narrower, as libsvm says nothing of columns without an entry.
+    """
+    if features.shape[1] == width:
+        return features
+    if isinstance(features, np.ndarray) or features.shape[1] > width:
+        raise ValueError(f"there are {features.shape[1]} columns, not {width}")
     from scipy.sparse import csr_matrix
 
     parts = (features.data, features.indices, features.indptr)

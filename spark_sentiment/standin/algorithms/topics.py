@@ -34,7 +34,12 @@ def _train(name: str, training: Training) -> Trained:
         raise JobError("ClientError: counts of words cannot be negative")
     topics = values["num_topics"]
     prior = values.get("alpha0", 1.0) / topics
-    model = LatentDirichletAllocation(topics, doc_topic_prior=prior, random_state=0).fit(features)
+    model = LatentDirichletAllocation(
+        topics,
+        doc_topic_prior=prior,
+        max_iter=values.get("max_iterations", values.get("epochs", 10)),
+        random_state=0,
+    ).fit(features)
     test, metrics = training.table("test"), {}
     if test is not None:
         metrics["test:pwll"] = float(model.score(test.features)) / float(test.features.sum())

@@ -1,0 +1,8 @@
+"""Left over in SageMaker: python jobs/endpoints.py [--run-id ID [--all]] [--delete]; see --help."""
+
+import sys
+
+from spark_sentiment import endpoints
+
+if __name__ == "__main__":
+    sys.exit(endpoints.main())
