@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark_sentiment.errors import DataError, SageMakerError
+from spark_sentiment.errors import DataError, SageMakerError, SchemaError
 from spark_sentiment.sagemaker import SageMakerEndpointModel, SageMakerStage, batch
 from spark_sentiment.sagemaker.hosting import Deployment
 from spark_sentiment.standin import StandIn
@@ -45,7 +45,11 @@ def fitted(aws: StandIn, spark: SparkSession) -> Callable[[str], Model]:
     points = spark.createDataFrame(vectors, ["features", "label"])
     texts = spark.createDataFrame([("fine dress", 1.0), ("torn", 0.0)] * 6, ["features", "label"])
     given: dict[str, dict[str, Any]] = {
-        "kmeans": {"inference": "async", "hyperParameters": {"k": "2"}},
+        "kmeans": {
+            "inference": "async",
+            "hyperParameters": {"k": "2"},
+            "autoscaling": {"max": 2},
+        },
         "xgboost": {"inference": "batch", "hyperParameters": {"num_round": "2"}},
         "blazingtext": {"inference": "realtime"},
     }
@@ -75,7 +79,8 @@ def in_real_time(model: Model) -> Model:
     """Return the model with a real-time endpoint beside what it was fitted with."""
     made = Deployment(**model.getOrDefault(model.deployment))
     variant = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    beside = replace(made, name=f"{made.name[:50]}-rt", variant=variant, asynchronous={})
+    name = f"{made.name[:50]}-rt"
+    beside = replace(made, name=name, variant=variant, asynchronous={}, scaling={})
     twin = model.copy(
         {
             model.inference: "realtime",
@@ -220,6 +225,13 @@ class TestBatch:
         # There was nothing to send, so no job.
         assert (left(s3, aws.bucket, model), len(asked(aws, "CreateTransformJob"))) == before
 
+    def test_a_column_that_no_file_holds_is_named(
+        self, fitted: Callable[[str], Model], vectors: DataFrame
+    ) -> None:
+        model = fitted("xgboost")
+        with pytest.raises(SchemaError, match=f"{model.uid}: .* column `nothing` of the type"):
+            model.transform(vectors.withColumn("nothing", F.lit(None)))
+
     def test_an_empty_table_needs_no_job(
         self, aws: StandIn, fitted: Callable[[str], Model], vectors: DataFrame
     ) -> None:
@@ -266,6 +278,20 @@ class TestAsync:
         finally:
             aws.latency = 0.0
         assert row.endpoint_error == "no answer within 0.2 s"
+
+    def test_an_endpoint_grows_by_the_requests_that_wait_for_it(
+        self, aws: StandIn, fitted: Callable[[str], Model]
+    ) -> None:
+        name = fitted("kmeans").getOrDefault("endpointName")
+        scaling = boto3.client(
+            "application-autoscaling", endpoint_url=aws.url, region_name=aws.region
+        )
+        found = scaling.describe_scaling_policies(ServiceNamespace="sagemaker", PolicyNames=[name])
+        (policy,) = found["ScalingPolicies"]
+        wanted = policy["TargetTrackingScalingPolicyConfiguration"]
+        metric = wanted["CustomizedMetricSpecification"]
+        assert metric["MetricName"] == "ApproximateBacklogSizePerInstance"
+        assert metric["Dimensions"] == [{"Name": "EndpointName", "Value": name}]
 
 
 class TestDeployments:

@@ -6,6 +6,7 @@ each row. The result reads ``rows`` and ``answers``, which stay; the others are 
 """
 
 import itertools
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -171,14 +172,16 @@ def _staged(uid: str, df: DataFrame, path: str, row: str) -> DataFrame:
     """Write the rows with an id each, and return them as they are read back."""
     # Their own names may be such as no file can have, or be there twice.
     plain = df.toDF(*(f"column{i}" for i in range(len(df.columns))))
+    named = dict(zip(plain.columns, df.columns, strict=True))
     numbered = plain.withColumn(_ROW, F.monotonically_increasing_id())
     try:
         numbered.write.options(**_COMMIT).parquet(path)
     except AnalysisException as error:
-        raise SchemaError(f"{uid}: the rows cannot be staged as Parquet: {error}") from error
+        told = re.sub(r"\bcolumn\d+\b", lambda own: named.get(own[0], own[0]), str(error))
+        raise SchemaError(f"{uid}: the rows cannot be staged as Parquet: {told}") from error
     read = df.sparkSession.read.schema(numbered.schema).parquet(path)
-    named = zip(plain.columns, df.columns, strict=True)
-    return read.select(F.col(_ROW).alias(row), *(F.col(own).alias(name) for own, name in named))
+    own = [F.col(column).alias(name) for column, name in named.items()]
+    return read.select(F.col(_ROW).alias(row), *own)
 
 
 def _written(batch: Batch, sent: DataFrame, folder: str) -> DataFrame:
