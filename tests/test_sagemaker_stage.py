@@ -256,6 +256,36 @@ class TestRequest:
         assert "InstanceType" not in variant
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "given", "answered"),
+    [
+        ("knn", {"k": "1", "sample_size": "16"}, "predicted_label"),
+        ("randomcutforest", {"num_trees": "50"}, "score"),
+        ("lda", {"num_topics": "2", "mini_batch_size": "16"}, "topic_mixture"),
+        ("ntm", {"num_topics": "2"}, "topic_weights"),
+        ("linear-learner-regressor", {}, "score"),
+        ("linear-learner-binary", {}, "predicted_label"),
+        ("linear-learner-multiclass", {}, "predicted_label"),
+        ("factorization-machines-binary", {"num_factors": "2"}, "predicted_label"),
+        ("xgboost", {"num_round": "5"}, "prediction"),
+        ("xgboost-multiclass", {"num_round": "5"}, "prediction"),
+    ],
+)
+def test_every_algorithm_trains_and_answers_in_its_columns(
+    algorithm: str,
+    given: dict[str, str],
+    answered: str,
+    points: DataFrame,
+    stage: Callable[..., SageMakerStage],
+) -> None:
+    with deployed(stage(algorithm=algorithm, hyperParameters=given).fit(points)) as model:
+        rows = model.transform(points).select("label", answered).collect()
+    found = [row[1] for row in rows]
+    assert None not in found
+    if answered == "predicted_label" or algorithm == "xgboost-multiclass":
+        assert found == [row.label for row in rows]  # two clouds far apart
+
+
 class TestUpstream:
     def test_sagemaker_pyspark_alone_asks_the_stand_in_for_the_same_job(
         self, spark: SparkSession, aws: StandIn, points: DataFrame

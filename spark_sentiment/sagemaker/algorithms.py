@@ -104,6 +104,8 @@ class Algorithm:
         Whether it learns from a label; whether a row may have a weight.
     classes : str or None
         The hyperparameter for the number of classes, where it must be told.
+    fewest_classes : int
+        What that must be at least.
     defaults : mapping of str to str
         Hyperparameters that make it what its name says, or that it cannot do without.
     required : tuple of str
@@ -118,6 +120,7 @@ class Algorithm:
     labelled: bool = True
     weighted: bool = False
     classes: str | None = None
+    fewest_classes: int = 2
     defaults: Mapping[str, str] = field(default_factory=dict)
     required: tuple[str, ...] = ()
 
@@ -150,6 +153,7 @@ def _supervised(repository: str, predictor: str, *required: str) -> Algorithm:
         training="recordio",
         request="recordio",
         classes="num_classes" if predictor == "multiclass_classifier" else None,
+        fewest_classes=3,
         defaults={"predictor_type": predictor},
         required=required,
     )

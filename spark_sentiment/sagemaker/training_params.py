@@ -183,7 +183,7 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol):
                     f"{self.uid}: column '{self.getLabelCol()}' holds other than whole numbers "
                     f"from 0: {known.classes} is not known; set Param hyperParameters"
                 )
-            told[known.classes] = str(facts.classes)
+            told[known.classes] = str(max(facts.classes, known.fewest_classes))
         if self._form() == "csv" and self.isSet(self.weightCol):
             told["csv_weights"] = "1"
         return {**told, **given}
