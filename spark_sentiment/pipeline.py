@@ -249,7 +249,11 @@ def endpoints(model: PipelineModel) -> list[Any]:
     for stage in model.stages:
         if isinstance(stage, PipelineModel):
             found += endpoints(stage)
-        elif stage.hasParam("deployment") and stage.isSet("deployment"):
+        elif (
+            stage.hasParam("deployment")
+            and stage.isSet("deployment")
+            and stage.getOrDefault("inference") != "batch"  # which needs none
+        ):
             found.append(stage)
     return found
 

@@ -1,6 +1,7 @@
 """SageMakerStage: training by SageMaker in a Pipeline, against the stand-in."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,16 @@ def without_names(request: dict[str, Any]) -> dict[str, Any]:
         channel.pop("ContentType", None)
     own = ("TrainingJobName", "OutputDataConfig", "Tags")
     return {key: value for key, value in plain.items() if key not in own}
+
+
+def test_a_fit_says_how_far_it_is(
+    points: DataFrame, stage: Callable[..., SageMakerStage], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = stage(inference="none", progress=True)
+    told.fit(points)
+    said = capsys.readouterr().err
+    for words in ("16 rows to learn from", r"\[ +0 s\] Completed", r"train:\w+ = \d"):
+        assert re.search(f"^{told.uid}: .*{words}", said, re.MULTILINE), said
 
 
 class TestFaults:
