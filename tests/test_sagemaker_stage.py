@@ -262,17 +262,12 @@ class TestRequest:
     [
         ("knn", {"k": "1", "sample_size": "16"}, "predicted_label"),
         ("randomcutforest", {"num_trees": "50"}, "score"),
-        ("lda", {"num_topics": "2", "mini_batch_size": "16"}, "topic_mixture"),
         ("ntm", {"num_topics": "2"}, "topic_weights"),
-        ("linear-learner-regressor", {}, "score"),
-        ("linear-learner-binary", {}, "predicted_label"),
         ("linear-learner-multiclass", {}, "predicted_label"),
         ("factorization-machines-binary", {"num_factors": "2"}, "predicted_label"),
-        ("xgboost", {"num_round": "5"}, "prediction"),
-        ("xgboost-multiclass", {"num_round": "5"}, "prediction"),
     ],
 )
-def test_every_algorithm_trains_and_answers_in_its_columns(
+def test_algorithms_train_and_answer_in_their_columns(
     algorithm: str,
     given: dict[str, str],
     answered: str,
@@ -283,7 +278,7 @@ def test_every_algorithm_trains_and_answers_in_its_columns(
         rows = model.transform(points).select("label", answered).collect()
     found = [row[1] for row in rows]
     assert None not in found
-    if answered == "predicted_label" or algorithm == "xgboost-multiclass":
+    if answered == "predicted_label":
         assert found == [row.label for row in rows]  # two clouds far apart
 
 
