@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="?", type=int, default=23_486)
     parser.add_argument("--seconds", type=float, default=0.05, help="that an answer takes")
     parser.add_argument("--batch", type=int, default=100, help="rows of a request")
+    parser.add_argument("--tasks", type=int, nargs="+", default=[1, 2, 4, 8])
     asked = parser.parse_args()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ[name] = "of-the-benchmark"
@@ -90,7 +91,7 @@ def main() -> None:
     rows.count()
     print(f"{asked.rows:,} rows, {asked.batch} a request, {asked.seconds * 1000:.0f} ms an answer")
     print(f"{'':34}{'tasks':>6}{'seconds':>9}{'rows/s':>9}{'ratio':>7}")
-    for tasks in (1, 2, 4, 8):
+    for tasks in asked.tasks:
         parts = rows.repartition(tasks).cache()
         parts.count()
         peer = min(seconds(one_after_another(parts, url, asked.batch)) for _ in range(2))
