@@ -142,7 +142,7 @@ print("SCORED", *scored(session("cluster", "local-cluster[2,1,1024]", conf), {ur
 """
 
 
-@pytest.mark.cluster
+@pytest.mark.long
 def test_a_killed_executor_of_a_standalone_cluster_changes_nothing(aws: StandIn) -> None:
     started: list[subprocess.Popen[str]] = []
     container, killed = killing(lambda: below(started[0].pid, "CoarseGrainedExecutorBackend")[:1])
