@@ -95,7 +95,9 @@ class Tables:
         if database is not None and not _DATABASE.fullmatch(database):
             raise TableError(f"'{database}' is no name of a database: letters, digits and _ only")
         self._spark = spark
-        self._base = base.rstrip("/") if base and base.strip("/") else base
+        self._base = (
+            _absolute(spark, base.rstrip("/") if base.strip("/") else base) if base else None
+        )
         self._database = database
         self._checked: set[str] = set()
         self._warn_of_s3()
@@ -452,3 +454,12 @@ def _hashable(df: DataFrame) -> Iterable[Column]:
 def _token(fingerprint: str) -> int:
     whole = int.from_bytes(hashlib.sha256(fingerprint.encode()).digest(), "big")
     return whole >> (256 - _TOKEN_BITS)
+
+
+def _absolute(spark: SparkSession, base: str) -> str:
+    """Return where `base` is from the root of its file system: Delta takes no relative folder."""
+    if base.startswith("/") or urlsplit(base).scheme:
+        return base
+    jvm: Any = spark._jvm
+    path, conf = jvm.org.apache.hadoop.fs.Path(base), spark._jsparkSession.sessionState()
+    return str(path.getFileSystem(conf.newHadoopConf()).makeQualified(path).toString())

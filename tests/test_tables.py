@@ -2,6 +2,8 @@
 
 import json
 import logging
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -319,6 +321,19 @@ def test_a_table_of_the_catalog_works_alike(spark: SparkSession) -> None:
             tables.read("features")
     finally:
         spark.sql("DROP DATABASE IF EXISTS tables_test CASCADE")
+
+
+def test_a_folder_may_be_named_from_where_the_job_is_started(spark: SparkSession) -> None:
+    # Java's own folder is the one in which it was started.
+    here = spark._jvm.java.lang.System.getProperty("user.dir")  # type: ignore[union-attr]
+    name = f"tables-{uuid.uuid4().hex}"
+    tables = Tables(spark, name)
+    assert tables.location("reviews") == f"file:{here}/{name}/reviews"
+    try:
+        tables.create("evaluations")
+        assert tables.read("evaluations").count() == 0
+    finally:
+        shutil.rmtree(Path(here) / name, ignore_errors=True)
 
 
 def test_exactly_one_place_is_given(spark: SparkSession) -> None:
