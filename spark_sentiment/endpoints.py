@@ -55,6 +55,7 @@ from spark_sentiment import job
 from spark_sentiment.errors import SageMakerError
 from spark_sentiment.sagemaker.aws import Site, region
 from spark_sentiment.sagemaker.resources import (
+    CHANGING,
     ENDPOINT,
     ENDPOINT_CONFIG,
     JOBS,
@@ -69,7 +70,6 @@ from spark_sentiment.summary import table
 _PROGRAM = "jobs/endpoints.py"
 _STANDS_ON_OTHERS = (ENDPOINT, TRANSFORM_JOB)
 _STOOD_ON = (ENDPOINT_CONFIG, MODEL)
-_CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack")  # of an endpoint
 _PLANS = ("to delete", "to stop", "to leave alone")
 _RESULTS = ("deleted", "stopped", "gone already", "left alone", "could not be deleted")
 
@@ -135,7 +135,7 @@ def _verdict(one: Resource, now: datetime, everything: bool, used: bool) -> Verd
         return Verdict(one, False, "keep: not expired")
     if used and one.kind in _STOOD_ON:
         return Verdict(one, False, "keep: its run still uses it")
-    if one.kind is ENDPOINT and one.status in _CHANGING:
+    if one.kind is ENDPOINT and one.status in CHANGING:
         # AWS decides, when it is asked: it may have left this status by then.
         return Verdict(one, True, f"delete; AWS may refuse while {one.status}")
     return Verdict(one, True, "stop" if one.kind in JOBS else "delete")

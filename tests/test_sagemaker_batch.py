@@ -6,13 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
+from standin_clients import client
 
 from spark_sentiment.errors import DataError, SageMakerError, SchemaError
 from spark_sentiment.sagemaker import SageMakerEndpointModel, SageMakerStage, batch
@@ -30,12 +30,12 @@ def aws() -> Iterator[StandIn]:
 
 @pytest.fixture
 def s3(aws: StandIn) -> Any:
-    return boto3.client("s3", endpoint_url=aws.url, region_name=aws.region)
+    return client(aws, "s3")
 
 
 @pytest.fixture
 def sagemaker(aws: StandIn) -> Any:
-    return boto3.client("sagemaker", endpoint_url=aws.url, region_name=aws.region)
+    return client(aws, "sagemaker")
 
 
 @pytest.fixture(scope="module")
@@ -190,10 +190,10 @@ class TestBatch:
         vectors: DataFrame,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        def interrupt() -> Iterator[float]:
+        def interrupt(timeout: float) -> Iterator[float]:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(batch, "pauses", interrupt)
+        monkeypatch.setattr(batch, "looks", interrupt)
         model = fitted("xgboost")
         before = left(s3, aws.bucket, model)
         with pytest.raises(KeyboardInterrupt):
@@ -283,9 +283,7 @@ class TestAsync:
         self, aws: StandIn, fitted: Callable[[str], Model]
     ) -> None:
         name = fitted("kmeans").getOrDefault("endpointName")
-        scaling = boto3.client(
-            "application-autoscaling", endpoint_url=aws.url, region_name=aws.region
-        )
+        scaling = client(aws, "application-autoscaling")
         found = scaling.describe_scaling_policies(ServiceNamespace="sagemaker", PolicyNames=[name])
         (policy,) = found["ScalingPolicies"]
         wanted = policy["TargetTrackingScalingPolicyConfiguration"]

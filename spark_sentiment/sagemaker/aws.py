@@ -142,29 +142,26 @@ def call_when_seen(uid: str, site: Site, operation: str, **request: Any) -> Any:
 
 def is_missing(error: SageMakerError) -> bool:
     """Tell whether AWS said that what was asked about does not exist."""
-    cause = error.__cause__
-    if not isinstance(cause, ClientError):
-        return False
-    told = cause.response.get("Error", {})
-    message = str(told.get("Message") or "").lower()
-    return told.get("Code") in ("ResourceNotFound", "ObjectNotFoundException", "404") or (
-        told.get("Code") == "ValidationException"
-        and any(word in message for word in ("could not find", "not found", "does not exist"))
+    code, message = _told(error)
+    return code in ("ResourceNotFound", "ObjectNotFoundException", "404") or (
+        code == "ValidationException"
+        and any(w in message.lower() for w in ("could not find", "not found", "does not exist"))
     )
 
 
 def is_denied(error: SageMakerError) -> bool:
     """Tell whether AWS said that who asks may not."""
-    cause = error.__cause__
-    if not isinstance(cause, ClientError):
-        return False
-    return cause.response.get("Error", {}).get("Code") in ("AccessDenied", "AccessDeniedException")
+    return _told(error)[0] in ("AccessDenied", "AccessDeniedException")
 
 
 def has_ended(error: SageMakerError) -> bool:
     """Tell whether AWS said that the job which was to be stopped does not run any more."""
-    cause = error.__cause__
-    if not isinstance(cause, ClientError):
-        return False
-    message = str(cause.response.get("Error", {}).get("Message") or "")
+    _, message = _told(error)
     return re.search(r"job is in status (Completed|Failed|Stopp(ed|ing))\b", message) is not None
+
+
+def _told(error: SageMakerError) -> tuple[str, str]:
+    """Return AWS's code and message; empty where the error is not an answer of AWS's."""
+    cause = error.__cause__
+    told = cause.response.get("Error", {}) if isinstance(cause, ClientError) else {}
+    return str(told.get("Code") or ""), str(told.get("Message") or "")

@@ -7,9 +7,9 @@ each row. The result reads ``rows`` and ``answers``, which stay; the others are 
 
 import itertools
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -25,7 +25,7 @@ from spark_sentiment.sagemaker.aws import Site, call, call_when_seen, is_missing
 from spark_sentiment.sagemaker.hosting import Deployment
 from spark_sentiment.sagemaker.replies import Reply
 from spark_sentiment.sagemaker.scoring import in_order, too_many
-from spark_sentiment.sagemaker.training import pauses
+from spark_sentiment.sagemaker.waits import looks
 
 _MB = 2**20
 _ROW, _RECORD, _ERROR = "row", "record", "error"
@@ -152,11 +152,8 @@ def answered(
         for part in ("requests", "replies"):
             resources.delete_objects(batch.uid, batch.site, f"{folder}/{part}")
     except BaseException as failure:
-        for step in (job.stop, lambda: resources.delete_objects(batch.uid, batch.site, folder)):
-            try:
-                step()
-            except SageMakerError as left:
-                failure.add_note(str(left))
+        clear = partial(resources.delete_objects, batch.uid, batch.site, folder)
+        resources.clean_up(failure, job.stop, clear)
         raise
     finally:
         if index is not None:
@@ -364,15 +361,15 @@ class TransformJob:
         SageMakerError
             Where it failed, was stopped, or is not done in time.
         """
-        uid, timeout, began = self.batch.uid, self.batch.timeout, time.monotonic()
+        uid, timeout = self.batch.uid, self.batch.timeout
         said = ""
-        for pause in pauses():
+        for seconds in looks(timeout):
             found = call_when_seen(
                 uid, self.batch.site, "describe_transform_job", TransformJobName=self.name
             )
             status = found["TransformJobStatus"]
             if status != said:
-                self.say(f"[{time.monotonic() - began:5.0f} s] transform job is {status}")
+                self.say(f"[{seconds:5.0f} s] transform job is {status}")
                 said = status
             self._runs = status == "InProgress"
             if status == "Completed":
@@ -380,13 +377,10 @@ class TransformJob:
             if status in ("Failed", "Stopped"):
                 why = found.get("FailureReason", "AWS gives no reason")
                 raise SageMakerError(f"{uid}: transform job {self.name} {status.lower()}: {why}")
-            left = began + timeout - time.monotonic()
-            if left <= 0:
-                raise SageMakerError(
-                    f"{uid}: transform job {self.name} was not done after {timeout:,.0f} s "
-                    f"({status}) and is stopped; raise Param batchTimeout"
-                )
-            time.sleep(min(pause, left))
+        raise SageMakerError(
+            f"{uid}: transform job {self.name} was not done after {timeout:,.0f} s "
+            f"({status}) and is stopped; raise Param batchTimeout"
+        )
 
     def stop(self) -> None:
         """Stop the job where it runs; one that has ended is left as it is."""

@@ -4,7 +4,6 @@ A `Deployment` says all that is needed to make them, and so to make them again: 
 saved model. It holds names and settings, never credentials.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 from spark_sentiment.errors import SageMakerError
 from spark_sentiment.sagemaker import resources
 from spark_sentiment.sagemaker.aws import Site, call, call_when_seen, is_missing
-from spark_sentiment.sagemaker.training import pauses
+from spark_sentiment.sagemaker.waits import looks
 
 VARIANT = "AllTraffic"
 """Name of the one variant of an endpoint that is made here."""
@@ -105,10 +104,7 @@ def create(
             if wanted.scaling:
                 _scale(uid, site, wanted)
     except BaseException as failure:
-        try:
-            delete(uid, site, wanted)
-        except SageMakerError as left:
-            failure.add_note(str(left))
+        resources.clean_up(failure, partial(delete, uid, site, wanted))
         raise
 
 
@@ -163,25 +159,20 @@ def _unless_there(uid: str, site: Site, operation: str, request: Mapping[str, An
 
 
 def _await(uid: str, site: Site, name: str, timeout: float, say: Callable[[str], None]) -> None:
-    began = time.monotonic()
     say(f"endpoint {name} is being made")
-    waits = pauses()
-    while True:
+    for seconds in looks(timeout):
         found = _described(uid, site, name)
         state = found["EndpointStatus"] if found else "Creating"
         if state == "InService":
-            say(f"[{time.monotonic() - began:5.0f} s] endpoint {name} is in service")
+            say(f"[{seconds:5.0f} s] endpoint {name} is in service")
             return
         if found and state not in ("Creating", "Updating", "SystemUpdating"):
             why = found.get("FailureReason", "AWS gives no reason")
             raise SageMakerError(f"{uid}: endpoint {name} is {state}: {why}")
-        left = began + timeout - time.monotonic()
-        if left <= 0:
-            raise SageMakerError(
-                f"{uid}: endpoint {name} was not in service after {timeout:,.0f} s ({state}); "
-                "allow it more time"
-            )
-        time.sleep(min(next(waits), left))
+    raise SageMakerError(
+        f"{uid}: endpoint {name} was not in service after {timeout:,.0f} s ({state}); "
+        "allow it more time"
+    )
 
 
 def _described(uid: str, site: Site, name: str) -> dict[str, Any] | None:
@@ -203,11 +194,10 @@ def is_gone(uid: str, site: Site, name: str) -> bool:
 
 def _await_gone(uid: str, site: Site, name: str) -> None:
     """Wait while an endpoint of that name is being deleted: no other may be made till then."""
-    for pause in pauses():
+    for _ in looks():
         found = _described(uid, site, name)
         if found is None or found["EndpointStatus"] != "Deleting":
             return
-        time.sleep(pause)
 
 
 def _scale(uid: str, site: Site, wanted: Deployment) -> None:
@@ -283,21 +273,13 @@ def delete(uid: str, site: Site, made: Deployment) -> None:
 
 def _delete_endpoint(uid: str, site: Site, name: str) -> None:
     """Delete an endpoint; one that is being made or changed can only be deleted after that."""
-    deadline = time.monotonic() + _LONGEST_CHANGE
-    for pause in pauses():
+    for _ in looks(_LONGEST_CHANGE):
         found = _described(uid, site, name)
         if found is None or found["EndpointStatus"] == "Deleting":
             return
-        changes = found["EndpointStatus"] in (
-            "Creating",
-            "Updating",
-            "SystemUpdating",
-            "RollingBack",
-        )
-        if not changes or time.monotonic() > deadline:
-            resources.delete(uid, site, resources.ENDPOINT, name)
-            return
-        time.sleep(pause)
+        if found["EndpointStatus"] not in resources.CHANGING:
+            break
+    resources.delete(uid, site, resources.ENDPOINT, name)
 
 
 def _unscale(uid: str, site: Site, name: str) -> None:

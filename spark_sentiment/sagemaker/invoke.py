@@ -30,7 +30,7 @@ from botocore.exceptions import (
 
 from spark_sentiment.sagemaker import aws
 from spark_sentiment.sagemaker.resources import split_uri
-from spark_sentiment.sagemaker.training import pauses
+from spark_sentiment.sagemaker.waits import pauses
 
 MAX_BYTES = 6_291_456
 """Most bytes of a request to a real-time endpoint (4 MB to a serverless one)."""

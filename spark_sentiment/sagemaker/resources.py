@@ -111,6 +111,9 @@ TRANSFORM_JOB = Kind(
     "TransformJobStatus",
 )
 
+CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack")
+"""States of an endpoint in which it is not deleted."""
+
 JOBS = (TRAINING_JOB, TRANSFORM_JOB)
 """Kinds that are stopped, not deleted."""
 
@@ -239,8 +242,25 @@ def all_deleted(uid: str, steps: Mapping[str, Callable[[], object]]) -> None:
         raise SageMakerError(f"{uid}: not everything could be deleted: {'; '.join(failed)}")
 
 
-def delete_objects(uid: str, site: Site, uri: str) -> int:
-    """Delete what lies below the folder `uri` of S3, and nothing else; return how many objects.
+def clean_up(failure: BaseException, *steps: Callable[[], object]) -> None:
+    """Take every step after a `failure`, whatever the others do; note on it what they fail with.
+
+    Examples
+    --------
+    >>> failure = ValueError("first")
+    >>> clean_up(failure, lambda: split_uri("nowhere"))
+    >>> failure.__notes__
+    ["'nowhere' is no address of S3, such as s3://bucket/folder"]
+    """
+    for step in steps:
+        try:
+            step()
+        except SageMakerError as left:
+            failure.add_note(str(left))
+
+
+def delete_objects(uid: str, site: Site, uri: str) -> None:
+    """Delete what lies below the folder `uri` of S3, and nothing else.
 
     A folder is a prefix that ends in a slash: ``run1`` is not taken for a part of ``run10``.
 
@@ -253,7 +273,6 @@ def delete_objects(uid: str, site: Site, uri: str) -> int:
     folder = f"{key.strip('/')}/"
     if folder == "/":
         raise SageMakerError(f"{uid}: '{uri}' names a whole bucket; nothing of it was deleted")
-    deleted = 0
     pages = client("s3", site).get_paginator("list_objects_v2")
     try:
         found = [
@@ -272,8 +291,6 @@ def delete_objects(uid: str, site: Site, uri: str) -> int:
                 f"{uid}: {len(told['Errors'])} objects below '{uri}' could not be deleted, "
                 f"the first with {first.get('Code')}"
             )
-        deleted += len(some)
-    return deleted
 
 
 def put_object(uid: str, site: Site, uri: str, body: bytes) -> None:

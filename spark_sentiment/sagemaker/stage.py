@@ -1,5 +1,7 @@
 """An Estimator that trains on SageMaker, by sagemaker_pyspark's own estimator, and cleans up."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pyspark import keyword_only
@@ -324,16 +326,17 @@ maxErrorShare, batchTimeout
         name = resources.unique_name(self.getOrDefault(self.algorithm))
         upstream.reach_bucket(spark, self._site(), self.getOrDefault(self.stagingPath))
         rows = self._columns().of(dataset).persist()
-        job: TrainingJob | None = None
+        steps: list[Callable[[], object]] = [partial(self._clear, name)]
         try:
             facts = training_data.facts(self.uid, rows)
             self._say(f"{facts.rows:,} rows to learn from, {facts.judged:,} to validate by")
             more = self._beside(name, facts)
             timeout = self.getOrDefault(self.fitTimeout)
             job = TrainingJob(self.uid, self._site(), more, timeout, self._say)
-            artifact = self._trained(rows, facts, job, name)
+            steps.insert(0, job.stop)
+            artifact = self._trained(rows, facts, job, name, image)
         except BaseException as failure:
-            self._clean_up(failure, name, job)
+            resources.clean_up(failure, *steps)
             raise
         finally:
             rows.unpersist()
@@ -347,16 +350,9 @@ maxErrorShare, batchTimeout
             raise
         return self._model(name, wanted)
 
-    def _clean_up(self, failure: BaseException, name: str, job: TrainingJob | None) -> None:
-        """Stop the job and delete what was staged; what cannot be is told with the failure."""
-        for step in (job.stop if job else None, lambda: self._clear(name)):
-            try:
-                if step is not None:
-                    step()
-            except SageMakerError as left:
-                failure.add_note(str(left))
-
-    def _trained(self, rows: DataFrame, facts: Facts, job: TrainingJob, name: str) -> str:
+    def _trained(
+        self, rows: DataFrame, facts: Facts, job: TrainingJob, name: str, image: str
+    ) -> str:
         """Write the rows, train, and return where the model is."""
         form, staging = self._form(), self._staging(name)
         if facts.judged:
@@ -367,7 +363,7 @@ maxErrorShare, batchTimeout
             rows = rows.where(~rows[training_data.VALIDATION])
         order = Order(
             name=name,
-            image=self._image(),
+            image=image,
             role=self.getOrDefault(self.role),
             instance_type=self.getOrDefault(self.instanceType),
             instance_count=self.getOrDefault(self.instanceCount),

@@ -1,14 +1,13 @@
 """One training job: asked for, watched, and stopped where nobody waits for it any longer."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from spark_sentiment.errors import SageMakerError
+from spark_sentiment.sagemaker import resources
 from spark_sentiment.sagemaker.aws import Site, call, call_when_seen
-
-_LONGEST_PAUSE = 10.0  # seconds between two looks at a job
+from spark_sentiment.sagemaker.waits import looks
 
 
 @dataclass
@@ -52,13 +51,11 @@ class TrainingJob:
         SageMakerError
             Where it failed, was stopped, or is not done in time; it is then stopped.
         """
-        began = time.monotonic()
-        waits = pauses()
-        while True:
+        for seconds in looks(self.timeout):
             found = call_when_seen(
                 self.uid, self.site, "describe_training_job", TrainingJobName=self.name
             )
-            self._tell(found, time.monotonic() - began)
+            self._tell(found, seconds)
             status = found["TrainingJobStatus"]
             if status == "Completed":
                 return str(found["ModelArtifacts"]["S3ModelArtifacts"])
@@ -66,21 +63,15 @@ class TrainingJob:
                 name, self.name = self.name, None  # there is nothing left to stop
                 why = found.get("FailureReason") or found.get("SecondaryStatus")
                 raise SageMakerError(f"{self.uid}: training job {name} {status.lower()}: {why}")
-            left = began + self.timeout - time.monotonic()
-            if left <= 0:
-                raise SageMakerError(
-                    f"{self.uid}: training job {self.name} was not done after {self.timeout:,.0f} "
-                    f"s ({found.get('SecondaryStatus')}) and is stopped; raise Param fitTimeout"
-                )
-            time.sleep(min(next(waits), left))
+        raise SageMakerError(
+            f"{self.uid}: training job {self.name} was not done after {self.timeout:,.0f} "
+            f"s ({found.get('SecondaryStatus')}) and is stopped; raise Param fitTimeout"
+        )
 
     def stop(self) -> None:
         """Stop the job where it runs; one that has ended is left as it is."""
-        if self.name is None:
-            return
-        found = call(self.uid, self.site, "describe_training_job", TrainingJobName=self.name)
-        if found["TrainingJobStatus"] == "InProgress":
-            call(self.uid, self.site, "stop_training_job", TrainingJobName=self.name)
+        kind = resources.TRAINING_JOB
+        if self.name is not None and resources.delete(self.uid, self.site, kind, self.name):
             self.say(f"training job {self.name} is stopped")
 
     def _tell(self, found: Mapping[str, Any], seconds: float) -> None:
@@ -94,14 +85,6 @@ class TrainingJob:
             if line not in self._said:
                 self._said.add(line)
                 self.say(f"[{seconds:5.0f} s] {line}")
-
-
-def pauses() -> Iterator[float]:
-    """Yield how long to wait before each look: a little at first, then longer, without an end."""
-    pause = 0.1
-    while True:
-        yield pause
-        pause = min(_LONGEST_PAUSE, pause * 1.3)
 
 
 def joined(request: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -213,7 +213,7 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol):
         if facts.judged:
             source = {
                 "S3DataType": "S3Prefix",
-                "S3Uri": f"{self.getOrDefault(self.stagingPath)}/{name}/validation/",
+                "S3Uri": f"{self._staging(name)}/validation/",
                 "S3DataDistributionType": "FullyReplicated",
             }
             more["InputDataConfig"] = [
