@@ -6,7 +6,8 @@ Training: ``stage`` has the estimator, ``training_params`` its Params and what t
 Params, ``scoring`` what a task does with its rows; ``requests`` and ``replies`` say what goes over
 the wire, ``recordio`` its binary form; ``invoke`` is one call, real-time or asynchronous, with what
 is repeated; ``batch`` scores a table by a transform job instead. ``hosting`` makes and deletes what
-stands behind an endpoint, ``teardown`` all of a Pipeline's; ``resources`` names, tags, lists and
+stands behind an endpoint, ``variants`` puts several models there, ``teardown`` deletes all of a
+Pipeline's; ``resources`` names, tags, lists and
 deletes; ``waits`` says when to look again. ``aws`` makes clients; boto3 is needed, by the extra
 ``spark-sentiment[sagemaker]``.
 """
@@ -14,5 +15,13 @@ deletes; ``waits`` says when to look again. ``aws`` makes clients; boto3 is need
 from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
 from spark_sentiment.sagemaker.stage import SageMakerStage
 from spark_sentiment.sagemaker.teardown import delete_resources, deployed
+from spark_sentiment.sagemaker.variants import deploy_variants, shift_traffic
 
-__all__ = ["SageMakerEndpointModel", "SageMakerStage", "delete_resources", "deployed"]
+__all__ = [
+    "SageMakerEndpointModel",
+    "SageMakerStage",
+    "delete_resources",
+    "deploy_variants",
+    "deployed",
+    "shift_traffic",
+]

@@ -417,10 +417,16 @@ class SageMakerEndpointModel(
         return batch.answered(self._batch(), dataset, record, raw, self._say)
 
     def _batch(self) -> Batch:
+        made = self._deployment()
+        if made.others:
+            raise SageMakerError(
+                f"{self.uid}: several models answer at '{made.name}', and a batch transform is of "
+                "one: transform by one of those that deploy_variants was given"
+            )
         return Batch(
             uid=self.uid,
             site=self._site(),
-            deployment=self._deployment(),
+            deployment=made,
             folder=f"{self._folder()}/batch",
             form=self._request_format(),
             reply=self._reply(),

@@ -4,7 +4,7 @@ A `Deployment` says all that is needed to make them, and so to make them again: 
 saved model. It holds names and settings, never credentials.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ from spark_sentiment.sagemaker.aws import Site, call, call_when_seen, is_missing
 from spark_sentiment.sagemaker.waits import looks
 
 VARIANT = "AllTraffic"
-"""Name of the one variant of an endpoint that is made here."""
+"""Name of a variant that has been given none: of the one that a `SageMakerStage` makes."""
 
 # Seconds to wait for an endpoint that is being made before it can be deleted.
 _LONGEST_CHANGE = 1800.0
@@ -27,7 +27,7 @@ _SCALED = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """Model, endpoint configuration and endpoint, all of one name.
+    """Model, endpoint configuration and endpoint, all of one name; perhaps more models beside it.
 
     Attributes
     ----------
@@ -59,6 +59,8 @@ class Deployment:
     staging : str or None
         Folder on S3 of this deployment alone: below its ``batch`` and ``async`` are the requests
         and results of transform jobs and of an asynchronous endpoint.
+    others : sequence of Deployment, or of what `as_dict` makes of it
+        More models behind the same endpoint; of each, its model, `variant` and `scaling` count.
     """
 
     name: str
@@ -75,6 +77,21 @@ class Deployment:
     asynchronous: Mapping[str, Any] = field(default_factory=dict)
     scaling: dict[str, float] = field(default_factory=dict)
     staging: str | None = None
+    others: Sequence["Deployment"] = ()
+
+    def __post_init__(self) -> None:
+        others = [o if isinstance(o, Deployment) else Deployment(**o) for o in self.others]
+        object.__setattr__(self, "others", others)  # what JSON kept is a dict
+
+    @property
+    def parts(self) -> list["Deployment"]:
+        """All models behind the endpoint, each with its variant; the first is this one's."""
+        return [self, *self.others]
+
+    @property
+    def variant_name(self) -> str:
+        """What the variant of this one's model is called."""
+        return str(self.variant.get("VariantName", VARIANT))
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold, and ``Deployment(**...)`` takes back."""
@@ -100,9 +117,11 @@ def create(
     try:
         _create(uid, site, wanted)
         if wanted.variant:
-            _await(uid, site, wanted.name, timeout, say)
-            if wanted.scaling:
-                _scale(uid, site, wanted)
+            say(f"endpoint {wanted.name} is being made")
+            await_service(uid, site, wanted.name, timeout, say)
+            for part in wanted.parts:
+                if part.scaling:
+                    _scale(uid, site, wanted, part)
     except BaseException as failure:
         resources.clean_up(failure, partial(delete, uid, site, wanted))
         raise
@@ -127,13 +146,17 @@ def create_model(uid: str, site: Site, wanted: Deployment) -> None:
 
 
 def _create(uid: str, site: Site, wanted: Deployment) -> None:
-    create_model(uid, site, wanted)
+    for part in wanted.parts:
+        create_model(uid, site, part)
     name, marks = wanted.name, _marks(wanted)
     if not wanted.variant:
         return
     config: dict[str, Any] = {
         "EndpointConfigName": name,
-        "ProductionVariants": [{"VariantName": VARIANT, "ModelName": name, **wanted.variant}],
+        "ProductionVariants": [
+            {**part.variant, "VariantName": part.variant_name, "ModelName": part.name}
+            for part in wanted.parts
+        ],
         "Tags": marks,
     }
     if wanted.key:
@@ -158,8 +181,10 @@ def _unless_there(uid: str, site: Site, operation: str, request: Mapping[str, An
             raise
 
 
-def _await(uid: str, site: Site, name: str, timeout: float, say: Callable[[str], None]) -> None:
-    say(f"endpoint {name} is being made")
+def await_service(
+    uid: str, site: Site, name: str, timeout: float, say: Callable[[str], None]
+) -> None:
+    """Wait until an endpoint is in service; SageMakerError where it fails, or is not in time."""
     for seconds in looks(timeout):
         found = _described(uid, site, name)
         state = found["EndpointStatus"] if found else "Creating"
@@ -200,12 +225,12 @@ def _await_gone(uid: str, site: Site, name: str) -> None:
             return
 
 
-def _scale(uid: str, site: Site, wanted: Deployment) -> None:
-    """Let the endpoint grow with its requests."""
-    target = {**_SCALED, "ResourceId": _scaled_id(wanted.name)}
+def _scale(uid: str, site: Site, wanted: Deployment, part: Deployment) -> None:
+    """Let a variant of the endpoint grow with its requests."""
+    target = _scaled(wanted, part)
     bounds = {
-        "MinCapacity": int(wanted.scaling.get("min", 1)),
-        "MaxCapacity": int(wanted.scaling["max"]),
+        "MinCapacity": int(part.scaling.get("min", 1)),
+        "MaxCapacity": int(part.scaling["max"]),
     }
     service = "application-autoscaling"
     call(uid, site, "register_scalable_target", service, **target, **bounds)
@@ -226,25 +251,25 @@ def _scale(uid: str, site: Site, wanted: Deployment) -> None:
                 "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"
             }
         }
-    policy = {"TargetValue": float(wanted.scaling.get("target", usual)), **metric}
+    policy = {"TargetValue": float(part.scaling.get("target", usual)), **metric}
     call(
         uid,
         site,
         "put_scaling_policy",
         service,
         **target,
-        PolicyName=wanted.name,
+        PolicyName=part.name,
         PolicyType="TargetTrackingScaling",
         TargetTrackingScalingPolicyConfiguration=policy,
     )
 
 
-def _scaled_id(name: str) -> str:
-    return f"endpoint/{name}/variant/{VARIANT}"
+def _scaled(endpoint: Deployment, part: Deployment) -> dict[str, str]:
+    return {**_SCALED, "ResourceId": f"endpoint/{endpoint.name}/variant/{part.variant_name}"}
 
 
 def delete(uid: str, site: Site, made: Deployment) -> None:
-    """Delete endpoint, configuration, model and what scoring left on S3.
+    """Delete endpoint, configuration, models and what scoring left on S3.
 
     What is gone already is no error.
 
@@ -254,19 +279,20 @@ def delete(uid: str, site: Site, made: Deployment) -> None:
         Where something could not be deleted; the rest is.
     """
     steps: dict[str, Callable[[], object]] = {}
-    if made.scaling:
-        steps["scaling"] = partial(_unscale, uid, site, made.name)
-    for kind in (resources.ENDPOINT, resources.ENDPOINT_CONFIG, resources.MODEL):
-        if made.variant or kind is resources.MODEL:
-            one = (
-                _delete_endpoint
-                if kind is resources.ENDPOINT
-                else partial(resources.delete, kind=kind)
-            )
-            steps[kind.name] = partial(one, uid, site, name=made.name)
+    for part in made.parts:
+        if part.scaling:
+            steps[f"scaling of {part.variant_name}"] = partial(_unscale, uid, site, made, part)
+    if made.variant:
+        steps[resources.ENDPOINT.name] = partial(_delete_endpoint, uid, site, made.name)
+        config = resources.ENDPOINT_CONFIG
+        steps[config.name] = partial(resources.delete, uid, site, config, made.name)
+    for part in made.parts:
+        steps[f"model {part.name}"] = partial(
+            resources.delete, uid, site, resources.MODEL, part.name
+        )
     if made.staging is not None:
-        for part in ("batch", "async"):
-            folder = f"{made.staging}/{part}"
+        for use in ("batch", "async"):
+            folder = f"{made.staging}/{use}"
             steps[folder] = partial(resources.delete_objects, uid, site, folder)
     resources.all_deleted(uid, steps)
 
@@ -282,10 +308,10 @@ def _delete_endpoint(uid: str, site: Site, name: str) -> None:
     resources.delete(uid, site, resources.ENDPOINT, name)
 
 
-def _unscale(uid: str, site: Site, name: str) -> None:
-    target = {**_SCALED, "ResourceId": _scaled_id(name)}
+def _unscale(uid: str, site: Site, made: Deployment, part: Deployment) -> None:
+    target, service = _scaled(made, part), "application-autoscaling"
     try:
-        call(uid, site, "deregister_scalable_target", "application-autoscaling", **target)
+        call(uid, site, "deregister_scalable_target", service, **target)
     except SageMakerError as error:
         if not is_missing(error):
             raise

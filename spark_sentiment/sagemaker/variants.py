@@ -1,0 +1,210 @@
+"""Several models behind one endpoint: made by shares of the requests, and shifted between them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from spark_sentiment.errors import SageMakerError, SchemaError
+from spark_sentiment.sagemaker import hosting, resources
+from spark_sentiment.sagemaker.aws import call
+from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
+from spark_sentiment.sagemaker.hosting import Deployment
+
+# Params in which models behind one endpoint may differ: what is made anew, or asked by nobody.
+_OF_EACH = {
+    "endpointName",
+    "deployment",
+    "inference",
+    "variantCol",
+    "targetVariant",
+    "endpointInstanceType",
+    "endpointInstanceCount",
+    "batchTimeout",
+    "progress",
+}
+
+
+def deploy_variants(
+    models: Mapping[str, SageMakerEndpointModel],
+    weights: Mapping[str, float] | None = None,
+    *,
+    variant_col: str = "variant",
+    run_id: str | None = None,
+    expires_after: float | None = None,
+    timeout: float = 1800.0,
+) -> SageMakerEndpointModel:
+    """Make one endpoint of several trained models, which share its requests, as for an A/B test.
+
+    Parameters
+    ----------
+    models : mapping of str to SageMakerEndpointModel
+        By the name that each one's production variant shall have; fitted by `SageMakerStage`, for
+        real-time inference or with ``inference="none"``, and alike in their Params of scoring.
+        They, and their own endpoints where they have one, stay as they are.
+    weights : mapping of str to float, optional
+        Share of the requests of each, relative to the sum; equal by default.
+    variant_col : str
+        Column of the new model that names the variant which answered.
+    run_id, expires_after : optional
+        Tags of what is made: the run, by default the endpoint's name, and the hours after which
+        ``jobs/endpoints.py`` may delete it, by default the first model's.
+    timeout : float
+        Seconds to wait until the endpoint answers.
+
+    Returns
+    -------
+    SageMakerEndpointModel
+        Scores by the new endpoint. Its `deleteResources` deletes endpoint, configuration and the
+        variants' models; Param `targetVariant` asks one of them alone.
+
+    Raises
+    ------
+    SchemaError
+        Before anything is made, where names, weights or the models' Params do not go together.
+    SageMakerError
+        Where a model was not fitted for real-time inference, or AWS refuses; what was made is
+        deleted then.
+
+    Notes
+    -----
+    Each variant has the machines that its model was fitted with (`endpointInstanceType`,
+    `endpointInstanceCount`, `autoscaling`), and costs them.
+
+    SageMaker draws the variant for each request, not for each row: all rows of a request have the
+    same, and a row that is scored twice may have two. For shares of rows, set `maxBatchRows` to 1.
+
+    Source: ProductionVariant and UpdateEndpointWeightsAndCapacities in SageMaker's API reference.
+
+    Examples
+    --------
+    >>> current = SageMakerEndpointModel(endpointName="current", algorithm="xgboost")
+    >>> candidate = SageMakerEndpointModel(endpointName="candidate", algorithm="xgboost-multiclass")
+    >>> try:
+    ...     deploy_variants({"current": current, "candidate": candidate}, {"current": 9, "b": 1})
+    ... except SchemaError as error:
+    ...     print(error)
+    deploy_variants: weights are of ['b', 'current'], variants are ['candidate', 'current']
+    >>> try:
+    ...     deploy_variants({"current": current, "candidate": candidate})
+    ... except SchemaError as error:
+    ...     print(error)
+    deploy_variants: 'candidate' has algorithm 'xgboost-multiclass', the first model 'xgboost': one
+    endpoint is asked in one way
+    """
+    if not models:
+        raise SchemaError("deploy_variants: there is no model: give at least one, by name")
+    first = next(iter(models.values()))
+    shares = _shares("deploy_variants", weights or dict.fromkeys(models, 1.0), models)
+    for variant, model in models.items():
+        _check_alike(first, variant, model)
+    name = resources.unique_name("variants")
+    hours = first._deployment().hours if expires_after is None else expires_after
+    parts = [
+        replace(_part(variant, model, shares[variant]), run_id=run_id or name, hours=hours)
+        for variant, model in models.items()
+    ]
+    if len({part.key for part in parts}) > 1:
+        raise SchemaError(
+            "deploy_variants: the models were fitted with different kmsKeys, an endpoint has one"
+        )
+    others = [replace(part, name=resources.unique_name("variant")) for part in parts[1:]]
+    wanted = replace(parts[0], name=name, others=others)
+    both = first._copyValues(SageMakerEndpointModel())
+    both.clear(both.targetVariant)
+    both._set(endpointName=name, inference="realtime", variantCol=variant_col, deployment=wanted)
+    hosting.create(both.uid, both._site(), wanted, timeout, both._say)
+    return both
+
+
+def shift_traffic(
+    model: SageMakerEndpointModel, weights: Mapping[str, float], timeout: float = 1800.0
+) -> None:
+    """Give the variants of an endpoint other shares of the requests, and wait until they have them.
+
+    Parameters
+    ----------
+    model : SageMakerEndpointModel
+        Whose endpoint is meant, whoever made it. Where `deploy_variants` did, the model keeps the
+        shares, so that `createEndpoint` and a copy that is saved from now on have them too.
+    weights : mapping of str to float
+        Share of each variant named, relative to the sum; the others stay as they are.
+    timeout : float
+        Seconds to wait; the endpoint answers meanwhile.
+
+    Raises
+    ------
+    SchemaError
+        Where a weight is negative.
+    SageMakerError
+        Where there is no such endpoint or variant, or it is not changed in time.
+
+    Examples
+    --------
+    >>> try:
+    ...     shift_traffic(SageMakerEndpointModel(endpointName="reviews"), {"candidate": -1})
+    ... except SchemaError as error:
+    ...     print(error)
+    shift_traffic: a weight is a number from 0, got {'candidate': -1}
+    """
+    shares = _shares("shift_traffic", weights, weights)
+    name, site = model.getOrDefault(model.endpointName), model._site()
+    desired = [{"VariantName": v, "DesiredWeight": share} for v, share in shares.items()]
+    call(
+        model.uid,
+        site,
+        "update_endpoint_weights_and_capacities",
+        EndpointName=name,
+        DesiredWeightsAndCapacities=desired,
+    )
+    hosting.await_service(model.uid, site, name, timeout, model._say)
+    if model.isSet(model.deployment) and model._deployment().name == name:
+        made = model._deployment()
+        parts = [_weighted(part, shares.get(part.variant_name)) for part in made.parts]
+        model._set(deployment=replace(parts[0], others=parts[1:]))
+
+
+def _shares(asked: str, weights: Mapping[str, float], named: Mapping[str, Any]) -> dict[str, float]:
+    """Return a weight for each of `named`; SchemaError where there is another, or none."""
+    if set(weights) != set(named):
+        raise SchemaError(
+            f"{asked}: weights are of {sorted(weights)}, variants are {sorted(named)}"
+        )
+    if not all(isinstance(w, int | float) and w >= 0 for w in weights.values()):
+        raise SchemaError(f"{asked}: a weight is a number from 0, got {dict(weights)}")
+    return {name: float(weight) for name, weight in weights.items()}
+
+
+def _check_alike(first: SageMakerEndpointModel, name: str, model: SageMakerEndpointModel) -> None:
+    """Raise SchemaError where a model is asked, or answers, in another way than the first."""
+    for param in model.params:
+        if param.name in _OF_EACH:
+            continue
+        values = [
+            one.getOrDefault(param.name) if one.isDefined(param.name) else None
+            for one in (first, model)
+        ]
+        if values[0] != values[1]:
+            raise SchemaError(
+                f"deploy_variants: '{name}' has {param.name} {values[1]!r}, the first "
+                f"model {values[0]!r}: one endpoint is asked in one way"
+            )
+
+
+def _part(name: str, model: SageMakerEndpointModel, weight: float) -> Deployment:
+    """Return what stands behind a model as one variant of several."""
+    made = model._deployment()
+    if "InstanceType" not in made.variant or made.asynchronous or made.others:
+        raise SageMakerError(
+            f"{model.uid}: '{name}' was not fitted for an endpoint of its own that answers at "
+            "once: fit it with inference 'realtime' or 'none' (variants can be neither serverless "
+            "nor asynchronous)"
+        )
+    return _weighted(
+        replace(made, variant={**made.variant, "VariantName": name}, staging=None), weight
+    )
+
+
+def _weighted(part: Deployment, weight: float | None) -> Deployment:
+    if weight is None:
+        return part
+    return replace(part, variant={**part.variant, "InitialVariantWeight": weight})
