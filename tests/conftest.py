@@ -19,6 +19,7 @@ os.environ |= {
     "AWS_SECRET_ACCESS_KEY": "of-the-tests",
     "AWS_DEFAULT_REGION": "eu-west-1",
     "AWS_REGION": "eu-west-1",  # as the AWS SDK for Java calls it
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # where nothing answers: no test asks AWS itself
 }
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.ml import Pipeline, PipelineModel
+from pyspark.errors import IllegalArgumentException
+from pyspark.ml import Estimator, Pipeline, PipelineModel
+from pyspark.ml.evaluation import RegressionEvaluator
 from pyspark.ml.feature import PCA
 from pyspark.ml.linalg import Vectors, VectorUDT
+from pyspark.ml.tuning import ParamGridBuilder, TrainValidationSplit
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -25,6 +28,7 @@ from spark_sentiment.sagemaker import (
     SageMakerStage,
     delete_resources,
     deployed,
+    fit_and_clean_up,
     upstream,
 )
 from spark_sentiment.sagemaker.aws import Site
@@ -449,14 +453,19 @@ class TestModel:
         points: DataFrame,
         stage: Callable[..., SageMakerStage],
         tmp_path: Path,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         model = stage().fit(points)
         clusters = model.transform(points).select("closest_cluster").collect()
+        model.save(str(tmp_path / "model"))
+        SageMakerEndpointModel.load(str(tmp_path / "model"))
+        assert caplog.text == ""
         model.deleteResources()
         model.deleteResources()  # what is gone is no error
-        model.save(str(tmp_path / "model"))
         again = SageMakerEndpointModel.load(str(tmp_path / "model"))
-        with pytest.raises(SageMakerError, match=r"there is no endpoint .* createEndpoint\(\)"):
+        gone = r"there is no endpoint .* createEndpoint\(\)"
+        assert re.search(gone, caplog.text)
+        with pytest.raises(SageMakerError, match=gone):
             again.transform(points)
         assert again.createEndpoint()
         assert not again.createEndpoint()
@@ -486,6 +495,59 @@ class TestModel:
             request["EndpointName"] for name, request in aws.calls if name == "DeleteEndpoint"
         ]
         assert "someone-else-s" not in deleted
+
+
+class TestFitAndCleanUp:
+    @pytest.mark.parametrize("collected", [False, True])
+    def test_of_a_searchs_models_those_given_back_keep_their_endpoints(
+        self,
+        sagemaker: Any,
+        points: DataFrame,
+        stage: Callable[..., SageMakerStage],
+        collected: bool,
+    ) -> None:
+        before = len(left(sagemaker))
+        kmeans = stage()
+        grid = ParamGridBuilder().addGrid(kmeans.hyperParameters, [{"k": "2"}, {"k": "3"}])
+        search = TrainValidationSplit(
+            estimator=Pipeline(stages=[kmeans]),
+            estimatorParamMaps=grid.build(),
+            evaluator=RegressionEvaluator(predictionCol="distance_to_cluster"),
+            parallelism=2,
+            collectSubModels=collected,
+        )
+        found = fit_and_clean_up(search, points)
+        models = 3 if collected else 1  # of two that were tried, and the best that was fitted again
+        assert len(left(sagemaker)) == before + models * 3
+        with deployed(found):
+            bestof = found.bestModel.transform(points)
+            assert bestof.where("closest_cluster is null").count() == 0
+        assert len(left(sagemaker)) == before
+
+    def test_a_later_stage_that_fails_leaves_no_endpoint(
+        self, sagemaker: Any, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        before = left(sagemaker)
+        pipeline = Pipeline(stages=[stage(), PCA(k=1, inputCol="nowhere", outputCol="less")])
+        with pytest.raises(IllegalArgumentException, match="nowhere"):
+            fit_and_clean_up(pipeline, points)
+        assert left(sagemaker) == before
+
+    def test_a_fit_that_ends_after_another_failed_deletes_what_it_made(
+        self, sagemaker: Any, points: DataFrame, stage: Callable[..., SageMakerStage]
+    ) -> None:
+        class Fails(Estimator[Any]):
+            """Copies the stage, as a search's thread does, and fails before it is fitted."""
+
+            def _fit(self, dataset: DataFrame) -> Any:
+                late.append(kmeans.copy())
+                raise ValueError("first")
+
+        before, late, kmeans = left(sagemaker), [], stage()
+        with pytest.raises(ValueError, match="first"):
+            fit_and_clean_up(Pipeline(stages=[Fails(), kmeans]), points)
+        late[0].fit(points)
+        assert left(sagemaker) == before
 
 
 def test_a_grid_of_params_trains_a_job_for_each(

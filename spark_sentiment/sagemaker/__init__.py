@@ -14,7 +14,7 @@ deletes; ``waits`` says when to look again. ``aws`` makes clients; boto3 is need
 
 from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
 from spark_sentiment.sagemaker.stage import SageMakerStage
-from spark_sentiment.sagemaker.teardown import delete_resources, deployed
+from spark_sentiment.sagemaker.teardown import delete_resources, deployed, fit_and_clean_up
 from spark_sentiment.sagemaker.variants import deploy_variants, shift_traffic
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "delete_resources",
     "deploy_variants",
     "deployed",
+    "fit_and_clean_up",
     "shift_traffic",
 ]

@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 # Seconds within which AWS's parts agree on what there is.
 _UNSEEN = 30.0
+_SHORT = 4.0  # seconds to wait for an answer that is not needed
 NO_ACCOUNT = {"aws_access_key_id": "of-no-account", "aws_secret_access_key": "of-no-account"}
 """What a service on this machine is signed with: a stand-in has no use for real credentials."""
 
@@ -86,12 +88,16 @@ def client(service: str, site: Site) -> Any:
     SetupError
         Where no region is set.
     """
-    return _client(service, region(site), site)
+    return _client(service, region(site), site, None)
 
 
 @lru_cache(maxsize=16)
-def _client(service: str, where: str, site: Site) -> Any:
-    return made(service, where, site, retries={"mode": "standard", "total_max_attempts": 8})
+def _client(service: str, where: str, site: Site, seconds: float | None) -> Any:
+    """Make a client that repeats requests, or, given `seconds`, asks once and waits so long."""
+    if seconds is None:
+        return made(service, where, site, retries={"mode": "standard", "total_max_attempts": 8})
+    once = {"total_max_attempts": 1}
+    return made(service, where, site, retries=once, connect_timeout=seconds, read_timeout=seconds)
 
 
 def made(service: str, where: str | None, site: Site, **settings: Any) -> Any:
@@ -116,8 +122,23 @@ def call(uid: str, site: Site, operation: str, service: str = "sagemaker", **req
     SageMakerError
         Where AWS refuses it, or cannot be reached: who asked, the operation, and AWS's answer.
     """
+    return _sent(client(service, site), uid, operation, request)
+
+
+def call_once(uid: str, site: Site, operation: str, **request: Any) -> Any:
+    """Send a request whose answer is welcome but not needed: once, and for some seconds.
+
+    Raises
+    ------
+    SageMakerError
+        As `call`.
+    """
+    return _sent(_client("sagemaker", region(site), site, _SHORT), uid, operation, request)
+
+
+def _sent(asked: Any, uid: str, operation: str, request: Mapping[str, Any]) -> Any:
     try:
-        return getattr(client(service, site), operation)(**request)
+        return getattr(asked, operation)(**request)
     except (BotoCoreError, ClientError) as error:
         raise SageMakerError(f"{uid}: {operation} failed: {error}") from error
 

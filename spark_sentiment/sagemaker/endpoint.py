@@ -7,13 +7,17 @@ from typing import Any
 from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
-from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+from pyspark.ml.util import (
+    DefaultParamsReadable,
+    DefaultParamsReader,
+    DefaultParamsWritable,
+)
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
-from spark_sentiment.errors import SageMakerError, SchemaError
+from spark_sentiment.errors import SageMakerError, SchemaError, SetupError
 from spark_sentiment.params import (
     VECTOR,
     absent,
@@ -21,7 +25,7 @@ from spark_sentiment.params import (
     string,
 )
 from spark_sentiment.sagemaker import batch, hosting, replies, requests
-from spark_sentiment.sagemaker.aws import is_denied
+from spark_sentiment.sagemaker.aws import call_once, is_denied
 from spark_sentiment.sagemaker.batch import Batch
 from spark_sentiment.sagemaker.endpoint_params import SCORING_DEFAULTS, HasEndpointParams
 from spark_sentiment.sagemaker.hosting import Deployment
@@ -40,6 +44,15 @@ def made_of(value: Any) -> dict[str, Any]:
         return value.as_dict() if isinstance(value, Deployment) else Deployment(**value).as_dict()
     except TypeError as error:
         raise TypeError(f"expected what hosting.Deployment holds, got {value!r}") from error
+
+
+class _Reader(DefaultParamsReader["SageMakerEndpointModel"]):
+    """Loads a model, and looks whether its endpoint is there still."""
+
+    def load(self, path: str) -> "SageMakerEndpointModel":
+        model = super().load(path)
+        model._warn_if_gone()
+        return model
 
 
 class SageMakerEndpointModel(
@@ -147,7 +160,8 @@ class SageMakerEndpointModel(
 
     Cost: the endpoint's, or the job's machines'; the requests of all tasks together are tasks times
     `concurrency`, which should not be more than an endpoint's instances can take. Saved are names
-    and settings, no credentials: boto3 finds those on each executor as it does everywhere. For
+    and settings, no credentials: boto3 finds those on each executor as it does everywhere. Loading
+    logs a warning where the endpoint is gone; where AWS does not say within seconds, none. For
     'async' and 'batch' they must be such as may list, read, write and delete below the staging
     folder.
 
@@ -242,6 +256,11 @@ class SageMakerEndpointModel(
     ) -> "SageMakerEndpointModel":
         """Set the Params given; the others stay."""
         return self._set(**self._input_kwargs)
+
+    @classmethod
+    def read(cls) -> DefaultParamsReader["SageMakerEndpointModel"]:
+        """Return a reader, which warns where the endpoint of what it loads is gone."""
+        return _Reader(cls)
 
     def transformSchema(self, schema: StructType) -> StructType:
         """Return the schema `transform` yields; raise SchemaError where it cannot."""
@@ -367,12 +386,29 @@ class SageMakerEndpointModel(
                 raise
             return
         if gone:
-            again = (
-                "createEndpoint() makes it again from the trained model"
-                if self.isSet(self.deployment)
-                else "set Param endpointName"
-            )
-            raise SageMakerError(f"{self.uid}: there is no endpoint '{name}': {again}")
+            raise SageMakerError(self._gone())
+
+    def _gone(self) -> str:
+        """Say that there is no such endpoint, and what to do."""
+        again = (
+            "createEndpoint() makes it again from the trained model"
+            if self.isSet(self.deployment)
+            else "set Param endpointName"
+        )
+        return f"{self.uid}: there is no endpoint '{self.getOrDefault(self.endpointName)}': {again}"
+
+    def _warn_if_gone(self) -> None:
+        """Warn where there is no such endpoint; who cannot ask may load all the same."""
+        if not self.isSet(self.endpointName) or self.getOrDefault(self.inference) == "batch":
+            return
+        name = self.getOrDefault(self.endpointName)
+        try:
+            gone = hosting.is_gone(self.uid, self._site(), name, ask=call_once)
+        except (SageMakerError, SetupError) as error:
+            _LOG.info("%s: whether endpoint '%s' is there is not known: %s", self.uid, name, error)
+            return
+        if gone:
+            _LOG.warning("%s", self._gone())
 
     def _service(self, form: str, accept: str) -> Service:
         is_async = self.getOrDefault(self.inference) == "async"

@@ -200,10 +200,12 @@ def await_service(
     )
 
 
-def _described(uid: str, site: Site, name: str) -> dict[str, Any] | None:
+def _described(
+    uid: str, site: Site, name: str, ask: Callable[..., Any] = call
+) -> dict[str, Any] | None:
     """Describe an endpoint; None where it is gone, or not yet seen everywhere."""
     try:
-        found: dict[str, Any] = call(uid, site, "describe_endpoint", EndpointName=name)
+        found: dict[str, Any] = ask(uid, site, "describe_endpoint", EndpointName=name)
     except SageMakerError as error:
         if is_missing(error):
             return None
@@ -211,9 +213,9 @@ def _described(uid: str, site: Site, name: str) -> dict[str, Any] | None:
     return found
 
 
-def is_gone(uid: str, site: Site, name: str) -> bool:
+def is_gone(uid: str, site: Site, name: str, ask: Callable[..., Any] = call) -> bool:
     """Tell whether there is no such endpoint, or not for much longer."""
-    found = _described(uid, site, name)
+    found = _described(uid, site, name, ask)
     return found is None or found["EndpointStatus"] == "Deleting"
 
 

@@ -127,8 +127,9 @@ maxErrorShare, batchTimeout
     Cost: the rows are computed once, kept, counted and checked in one pass, and written in another
     (a third with a validation channel). An endpoint costs until it is deleted: by
     ``model.deleteResources()``, `delete_resources` of a whole PipelineModel, or ``with deployed``.
-    A driver that is killed can clean up nothing; ``jobs/endpoints.py`` finds what it left by its
-    tags.
+    CrossValidator forgets all models but the best, and a Pipeline whose later stage fails all that
+    it fitted: fit those by `fit_and_clean_up`. A driver that is killed can clean up nothing;
+    ``jobs/endpoints.py`` finds what it left by its tags.
 
     Sources: SageMaker's API reference (CreateTrainingJob, CreateModel, CreateEndpointConfig); the
     fit is sagemaker_pyspark's ``SageMakerEstimator``.
@@ -149,6 +150,8 @@ maxErrorShare, batchTimeout
     """
 
     _input_kwargs: dict[str, Any]
+    # Told of each model that is fitted, by this and its copies; `fit_and_clean_up` sets it.
+    _note: Callable[[SageMakerEndpointModel], None] | None = None
 
     @keyword_only
     def __init__(
@@ -348,7 +351,10 @@ maxErrorShare, batchTimeout
         except SageMakerError as failure:
             failure.add_note(f"the trained model is {artifact}")
             raise
-        return self._model(name, wanted)
+        model = self._model(name, wanted)
+        if self._note is not None and self.getOrDefault(self.inference) != "none":
+            self._note(model)
+        return model
 
     def _trained(
         self, rows: DataFrame, facts: Facts, job: TrainingJob, name: str, image: str
