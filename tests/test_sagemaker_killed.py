@@ -138,16 +138,32 @@ from test_sagemaker_killed import scored
 conf = {{"spark.driver.memory": "1g", "spark.executor.memory": "1g", "spark.task.maxFailures": "4",
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
         "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1"}}
-print("SCORED", *scored(session("cluster", "local-cluster[2,1,1024]", conf), {url!r}))
+print("SCORED", *scored(session("cluster", {master!r}, conf), {url!r}))
 """
 
 
 @pytest.mark.long
-def test_a_killed_executor_of_a_standalone_cluster_changes_nothing(aws: StandIn) -> None:
+@pytest.mark.parametrize(
+    ("master", "victim", "told"),
+    [
+        ("local[2,4]", "pyspark.daemon", "Python worker exited unexpectedly"),
+        ("local-cluster[2,1,1024]", "CoarseGrainedExecutorBackend", "Lost executor"),
+    ],
+    ids=["threads", "standalone cluster"],
+)
+def test_what_is_killed_elsewhere_changes_nothing(
+    aws: StandIn, master: str, victim: str, told: str
+) -> None:
     started: list[subprocess.Popen[str]] = []
-    container, killed = killing(lambda: below(started[0].pid, "CoarseGrainedExecutorBackend")[:1])
+    port = int(aws.url.rsplit(":", 1)[1])
+
+    def victims() -> list[int]:
+        found = below(started[0].pid, victim)
+        return (asking(port, found) if victim == "pyspark.daemon" else found)[:1]
+
+    container, killed = killing(victims)
     aws.deploy("lengths", container)
-    script = CLUSTER.format(tests=str(Path(__file__).parent), url=aws.url)
+    script = CLUSTER.format(tests=str(Path(__file__).parent), url=aws.url, master=master)
     started.append(
         subprocess.Popen(
             [sys.executable, "-c", script],
@@ -160,7 +176,7 @@ def test_a_killed_executor_of_a_standalone_cluster_changes_nothing(aws: StandIn)
     said, complained = started[0].communicate(timeout=DEADLINE)
     assert f"SCORED {ROWS} {ROWS} {ROWS}" in said, complained[-3000:]
     assert killed
-    assert "Lost executor" in complained
+    assert told in complained
 
 
 DRIVER = """

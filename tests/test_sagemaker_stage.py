@@ -267,6 +267,17 @@ class TestRequest:
         ("ntm", {"num_topics": "2"}, "topic_weights"),
         ("linear-learner-multiclass", {}, "predicted_label"),
         ("factorization-machines-binary", {"num_factors": "2"}, "predicted_label"),
+        *(
+            pytest.param(*case, marks=pytest.mark.long)
+            for case in (
+                ("lda", {"num_topics": "2", "mini_batch_size": "16"}, "topic_mixture"),
+                ("linear-learner-binary", {}, "predicted_label"),
+                ("linear-learner-regressor", {}, "score"),
+                ("factorization-machines-regressor", {"num_factors": "2"}, "score"),
+                ("xgboost", {"num_round": "20"}, "prediction"),
+                ("xgboost-multiclass", {"num_round": "20"}, "prediction"),
+            )
+        ),
     ],
 )
 def test_algorithms_train_and_answer_in_their_columns(
@@ -280,8 +291,11 @@ def test_algorithms_train_and_answer_in_their_columns(
         rows = model.transform(points).select("label", answered).collect()
     found = [row[1] for row in rows]
     assert None not in found
+    labels = [row.label for row in rows]
     if answered == "predicted_label":
-        assert found == [row.label for row in rows]  # two clouds far apart
+        assert found == labels  # two clouds far apart
+    elif "regressor" in algorithm or "xgboost" in algorithm:
+        assert [round(value) for value in found] == labels
 
 
 class TestUpstream:
