@@ -1,14 +1,34 @@
-"""The main job with trainer=sagemaker, on the real reviews where they are there."""
+"""SageMaker on the real reviews where they are: the main job, and a Pipeline in two sessions."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkpoints import shared_tiny_checkpoint
 from conftest import REAL_CSV
-from pyspark.sql import SparkSession
+from pyspark.ml import Pipeline
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from standin_clients import client
 
-from spark_sentiment import job, score, train
+from spark_sentiment import (
+    BertEmbeddings,
+    BiasReport,
+    ClassWeights,
+    Facet,
+    RatingLabeler,
+    TextCleaner,
+    job,
+    score,
+    train,
+)
+from spark_sentiment.generate import generate_reviews
+from spark_sentiment.reviews import WOMENS_CLOTHING
+from spark_sentiment.reviews_csv import read_reviews
+from spark_sentiment.sagemaker import SageMakerStage, delete_resources
 from spark_sentiment.standin import StandIn
 from spark_sentiment.tables import Tables
 
@@ -45,3 +65,66 @@ def test_reviews_are_trained_on_by_sagemaker_and_scored_by_another_run(
     rows = dict(predicted)
     held_out = tables.read("features").where("split = 'test'").count()
     assert rows == {"first": held_out, "second": 40}
+
+
+def reviews(spark: SparkSession) -> DataFrame:
+    if REAL_CSV.is_file():
+        return read_reviews(spark, str(REAL_CSV), WOMENS_CLOTHING).reviews
+    return generate_reviews(spark, 300)
+
+
+def predicted(model: Any, spark: SparkSession) -> str:
+    """Tell how many reviews have which prediction, and a digest of which has which."""
+    rows = (
+        model.transform(reviews(spark))
+        .groupBy("prediction")
+        .agg(F.count("*"), F.sum(F.xxhash64("text", "prediction").cast("decimal(38)")))
+        .orderBy("prediction")
+    )
+    return str([tuple(row) for row in rows.collect()])
+
+
+ELSEWHERE = """
+import sys
+sys.path.insert(0, {tests!r})
+from pyspark.ml import PipelineModel
+from spark_sentiment.session import session
+from test_sagemaker_job import predicted
+spark = session("elsewhere", "local[2]")
+print("PREDICTED", predicted(PipelineModel.load({model!r}), spark))
+"""
+
+
+@pytest.mark.long
+def test_a_pipeline_scores_in_another_session_and_goes_in_one_call(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    with StandIn(seconds=0.05) as aws:
+        stages = [
+            TextCleaner(inputCols=["title", "review_text"], outputCol="text"),
+            RatingLabeler(ratingCol="rating", labelCol="label"),
+            BiasReport(facets=[Facet("age", threshold=50)], positive=[2.0]),
+            BertEmbeddings(
+                inputCol="text", outputCol="features", modelPath=shared_tiny_checkpoint()
+            ),
+            ClassWeights(labelCol="label", weightCol="weight", formula="sqrt"),
+            SageMakerStage(
+                algorithm="xgboost-multiclass",
+                hyperParameters={"num_round": "10"},
+                weightCol="weight",
+                stagingPath=f"s3://{aws.bucket}/pipeline",
+                role=aws.role,
+                endpointUrl=aws.url,
+            ),
+        ]
+        model = Pipeline(stages=stages).fit(reviews(spark))
+        here = predicted(model, spark)
+        model.save(str(tmp_path / "model"))
+        script = ELSEWHERE.format(tests=str(Path(__file__).parent), model=str(tmp_path / "model"))
+        elsewhere = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert f"PREDICTED {here}" in elsewhere.stdout, elsewhere.stderr[-3000:]
+        assert "), (" in here  # more than one class
+        delete_resources(model)
+        sagemaker = client(aws, "sagemaker")
+        assert sagemaker.list_models()["Models"] == []
+        assert sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
