@@ -1,14 +1,17 @@
-"""One Spark session for all tests, with Delta, and small tables they share."""
+"""One Spark session for all tests, with Delta, and a local AWS for each file that asks for it."""
 
 import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from standin_clients import client
 
 from spark_sentiment.session import session
+from spark_sentiment.standin import StandIn
 
 REAL_CSV = Path(__file__).parents[2] / "shared" / "data" / "womens_clothing_reviews.csv"
 
@@ -62,6 +65,23 @@ def jobs_run(spark: SparkSession) -> Callable[[Callable[[], object]], int]:
         return len(spark.sparkContext.statusTracker().getJobIdsForGroup(group))
 
     return count
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[StandIn]:
+    """A local AWS of the module's own, whose jobs and endpoints pass each state in an instant."""
+    with StandIn(seconds=0.02) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def s3(aws: StandIn) -> Any:
+    return client(aws, "s3")
+
+
+@pytest.fixture(scope="module")
+def sagemaker(aws: StandIn) -> Any:
+    return client(aws, "sagemaker")
 
 
 @pytest.fixture(scope="session")

@@ -23,22 +23,6 @@ Model = SageMakerEndpointModel
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[StandIn]:
-    with StandIn(seconds=0.02) as service:
-        yield service
-
-
-@pytest.fixture
-def s3(aws: StandIn) -> Any:
-    return client(aws, "s3")
-
-
-@pytest.fixture
-def sagemaker(aws: StandIn) -> Any:
-    return client(aws, "sagemaker")
-
-
-@pytest.fixture(scope="module")
 def fitted(aws: StandIn, spark: SparkSession) -> Callable[[str], Model]:
     """Fit one model of each algorithm, each for another way of scoring."""
     vectors = [(Vectors.dense(float(i // 8) * 10 + i % 3, i % 2), float(i // 8)) for i in range(16)]

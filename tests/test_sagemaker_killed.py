@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,12 +24,6 @@ from spark_sentiment.standin import StandIn
 
 DEADLINE = 180  # seconds for JVMs to start on a busy machine
 ROWS = 1200
-
-
-@pytest.fixture
-def aws() -> Iterator[StandIn]:
-    with StandIn(seconds=0.02) as service:
-        yield service
 
 
 def processes() -> dict[int, tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +34,6 @@ from spark_sentiment.sagemaker import (
 from spark_sentiment.sagemaker.aws import Site
 from spark_sentiment.sagemaker.resources import MAX_NAME
 from spark_sentiment.standin import StandIn
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[StandIn]:
-    with StandIn(seconds=0.02) as service:
-        yield service
-
-
-@pytest.fixture
-def s3(aws: StandIn) -> Any:
-    return client(aws, "s3")
-
-
-@pytest.fixture
-def sagemaker(aws: StandIn) -> Any:
-    return client(aws, "sagemaker")
 
 
 @pytest.fixture

@@ -26,12 +26,6 @@ ROWS = 200
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[StandIn]:
-    with StandIn(seconds=0.02) as service:
-        yield service
-
-
-@pytest.fixture(scope="module")
 def points(spark: SparkSession) -> DataFrame:
     """Four clouds of points on a line, at 0, 100, 200 and 300."""
     rows = [(Vectors.dense(i % 4 * 100 + i % 3 * 1.0),) for i in range(ROWS)]

@@ -17,22 +17,11 @@ from spark_sentiment.standin import ContainerError, StandIn, StandInError, servi
 ACCOUNT = "123456789012"
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[StandIn]:
-    with StandIn(seconds=0.02) as running:
-        yield running
-
-
 @pytest.fixture
 def sagemaker(aws: StandIn) -> Iterator[Any]:
     yield client(aws, "sagemaker")
     aws.faults.clear()
     aws.lag(0.0)
-
-
-@pytest.fixture(scope="module")
-def s3(aws: StandIn) -> Any:
-    return client(aws, "s3")
 
 
 class TestOnePort:

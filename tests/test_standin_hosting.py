@@ -23,23 +23,12 @@ CENTERS = np.array([[0.0, 0.0], [10.0, 0.0]])
 NEAR, FAR = b"1,0", b"10,4"  # their clusters and distances are 0 and 1, 1 and 4
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[StandIn]:
-    with StandIn(seconds=0.02) as running:
-        yield running
-
-
 @pytest.fixture
 def slowly(aws: StandIn) -> Iterator[None]:
     """Let states last long enough to be seen."""
     aws.seconds = 0.4
     yield
     aws.seconds = 0.02
-
-
-@pytest.fixture(scope="module")
-def sagemaker(aws: StandIn) -> Any:
-    return client(aws, "sagemaker")
 
 
 @pytest.fixture(scope="module")

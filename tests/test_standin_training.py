@@ -1,7 +1,7 @@
 """What the local AWS trains and predicts, against the libraries run on the same numbers."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -330,12 +330,6 @@ class TestTables:
     def test_instances_of_json_are_rows(self) -> None:
         body = b'{"instances": [{"features": [1, 2]}, {"data": {"features": {"values": [3, 4]}}}]}'
         assert tables.request(body, "application/json").tolist() == [[1, 2], [3, 4]]
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[StandIn]:
-    with StandIn(seconds=0.02) as running:
-        yield running
 
 
 class TestJobs:
