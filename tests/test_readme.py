@@ -1,53 +1,18 @@
-"""What the README tells a reader to do works as it stands there."""
+"""What README tells a reader to do works as it stands; its first command is run in test_jobs."""
 
 import itertools
 import re
-import runpy
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from readme import ROOT, TEXT, blocks, commands
 from sums import add_up
 
 from spark_sentiment import config
 from spark_sentiment.standin import StandIn
-
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-
-
-def commands() -> list[list[str]]:
-    text = "\n".join(blocks("bash")).replace("\\\n", " ")
-    return [shlex.split(line, comments=True) for line in text.splitlines() if line.strip()]
-
-
-def test_the_run_command_trains_on_generated_reviews(
-    spark: SparkSession,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    line = next(words for words in commands() if "pip" in words[:1])
-    after_install = line[line.index("&&") + 1 :]
-    assert after_install[:2] == ["uv", "run"]
-    # The command as it stands, into a folder of the test's own. It finds the tests' session: a JVM
-    # of its own takes a minute to warm up, and test_killed starts a job in one.
-    program, *words = after_install[2:]
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, "argv", [program, *words, "--set", f"output.base={tmp_path / 'out'}"])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_path(program, run_name="__main__")
-    said = capsys.readouterr()
-    assert ended.value.code == 0, said.err
-    assert re.search(r"Accuracy 0\.\d+, macro-F1 0\.\d+", said.out)
-    assert (tmp_path / "out" / "predictions" / "_delta_log").is_dir()
 
 
 def test_the_test_command_is_the_one_that_ci_runs() -> None:
@@ -96,14 +61,14 @@ def test_every_job_command_names_a_job_and_keys_that_exist() -> None:
 
 
 def test_every_module_stands_in_the_architecture() -> None:
-    picture = README[README.index("## Architecture") : README.index("## Figures")]
+    picture = TEXT[TEXT.index("## Architecture") : TEXT.index("## Figures")]
     named = set(re.findall(r"\w+", picture))
     modules = {path.stem for path in (ROOT / "spark_sentiment").rglob("*.py")} - {"__init__"}
     assert modules <= named
 
 
 def test_every_bench_named_in_the_readme_is_there() -> None:
-    for name in re.findall(r"tests/bench/\w+\.py", README):
+    for name in re.findall(r"tests/bench/\w+\.py", TEXT):
         assert (ROOT / name).is_file(), name
 
 

@@ -193,6 +193,35 @@ def test_numbers_are_never_narrowed(spark: SparkSession) -> None:
 # Append once
 
 
+@pytest.mark.parametrize(
+    ("described", "free"), [("true", True), ("false", False)], ids=["by each commit", "in the log"]
+)
+def test_a_run_is_known_wherever_delta_keeps_its_transactions(
+    spark: SparkSession,
+    tmp_path: Path,
+    jobs_run: Callable[[Callable[[], object]], int],
+    described: str,
+    free: bool,
+) -> None:
+    setting = "spark.databricks.delta.setTransactionsInCrc.writeOnCommit"
+    spark.conf.set(setting, described)
+    try:
+        tables = Tables(spark, str(tmp_path))
+        rows = figures(spark, 0.1)
+        assert tables.append_once("evaluations", rows, "r1", fingerprint="a").new
+
+        def again() -> None:
+            assert not tables.append_once("evaluations", rows, "r1", fingerprint="a").new
+
+        jvm: Any = spark._jvm
+        jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+        assert (jobs_run(again) == 0) is free
+        with pytest.raises(RunConflictError, match="run 'r1' appended here before"):
+            tables.append_once("evaluations", rows, "r1", fingerprint="b")
+    finally:
+        spark.conf.unset(setting)
+
+
 def test_a_run_appends_once_whatever_the_order_of_its_rows(
     spark: SparkSession, tables: Tables
 ) -> None:
