@@ -75,8 +75,9 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
     """
     steps = steps or Steps(quiet=True)
     tables = workspace.tables(spark, conf)
-    tables.check_writable()
-    path = conf.score.model or workspace.newest_model(tables)
+    with steps("looking for the model"):
+        tables.check_writable()
+        path = conf.score.model or workspace.newest_model(tables)
     with steps("loading the model"):
         model = _loaded(path)
     found = workspace.reviews(spark, conf, require_rating=False).persist()

@@ -19,6 +19,8 @@ from spark_sentiment.sagemaker import (
     deploy_variants,
     shift_traffic,
 )
+from spark_sentiment.sagemaker.aws import Site
+from spark_sentiment.sagemaker.resources import made_here
 from spark_sentiment.standin import StandIn
 
 Model = SageMakerEndpointModel
@@ -122,9 +124,9 @@ def test_each_variant_has_its_machines_grows_and_goes(
     counts = {one["VariantName"]: one["CurrentInstanceCount"] for one in described}
     assert counts == {"two": 2, "four": 2}
     assert left() == [before[0] + 1, before[1] + 2, before[2] + 2]
-    arn = sagemaker.describe_endpoint(EndpointName=name)["EndpointArn"]
-    tags = sagemaker.list_tags(ResourceArn=arn)
-    assert {"Key": "spark-sentiment:run-id", "Value": "ab-2"} in tags["Tags"]
+    found = made_here("test", Site(aws.region, aws.url))
+    kinds = Counter(one.kind.name for one in found if one.run_id == "ab-2")
+    assert kinds == {"endpoint": 1, "endpoint config": 1, "model": 2}
     both.deleteResources()
     assert left() == before
 

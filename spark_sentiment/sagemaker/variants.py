@@ -156,6 +156,7 @@ def shift_traffic(
         EndpointName=name,
         DesiredWeightsAndCapacities=desired,
     )
+    model._say(f"the shares of endpoint {name}'s variants are being changed")
     hosting.await_service(model.uid, site, name, timeout, model._say)
     if model.isSet(model.deployment) and model._deployment().name == name:
         made = model._deployment()
