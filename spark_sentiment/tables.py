@@ -95,9 +95,7 @@ class Tables:
         if database is not None and not _DATABASE.fullmatch(database):
             raise TableError(f"'{database}' is no name of a database: letters, digits and _ only")
         self._spark = spark
-        self._base = (
-            _absolute(spark, base.rstrip("/") if base.strip("/") else base) if base else None
-        )
+        self._base = _absolute(spark, base.rstrip("/") or base) if base else None
         self._database = database
         self._checked: set[str] = set()
         self._warn_of_s3()
@@ -136,11 +134,9 @@ class Tables:
             if self._base is None:
                 self._spark.sql(f"CREATE DATABASE IF NOT EXISTS {self._database}")
             folder = self._base or self._spark.catalog.getDatabase(str(self._database)).locationUri
-            jvm: Any = self._spark._jvm
-            path = jvm.org.apache.hadoop.fs.Path(folder)
-            conf = self._spark._jsparkSession.sessionState().newHadoopConf()
-            system = path.getFileSystem(conf)
+            path, system = _file_system(self._spark, folder)
             system.mkdirs(path)
+            jvm: Any = self._spark._jvm
             probe = jvm.org.apache.hadoop.fs.Path(path, f"_probe-{uuid.uuid4().hex}")
             system.create(probe, False).close()
             system.delete(probe, False)
@@ -360,7 +356,7 @@ class Tables:
     def _seen(self, name: str, app: str, token: int) -> bool:
         """Tell whether `app` appended with `token`; raise where it did with another."""
         with table_errors(self._where(name), "read its transactions", rows=False):
-            known = _transactions(self._snapshot(name)).get(app)
+            known = _committed(self._snapshot(name), app)
         if known not in (None, token):
             raise RunConflictError(
                 f"{self._where(name)}: run '{app}' appended here before, with other input; "
@@ -450,20 +446,23 @@ def _hashable(df: DataFrame) -> Iterable[Column]:
         yield F.to_json(column) if isinstance(field.dataType, MapType) else column
 
 
-def _transactions(snapshot: Any) -> dict[str, int]:
-    """Return each application's number in a state of a table.
+def _committed(snapshot: Any, app: str) -> int | None:
+    """Return the number of application `app` in a state of a table; None where it has none.
 
     Delta writes them into the small file that describes each commit, while they are a hundred or
     fewer; to gather them from the log, as its own ``transactions`` does, takes two Spark jobs.
     """
     described = snapshot.checksumOpt()
-    told = described.get().setTransactions() if described.isDefined() else described
-    if told.isDefined():
-        found = told.get()
-        each = [found.apply(i) for i in range(found.size())]
-        return {one.appId(): int(one.version()) for one in each}
-    pairs = snapshot.transactions().toSeq()
-    return {pairs.apply(i)._1(): int(pairs.apply(i)._2()) for i in range(pairs.size())}
+    listed = described.get().setTransactions() if described.isDefined() else described
+    if not listed.isDefined():
+        found = snapshot.transactions().get(app)
+        return int(found.get()) if found.isDefined() else None
+    each = listed.get().iterator()
+    while each.hasNext():
+        one = each.next()
+        if one.appId() == app:
+            return int(one.version())
+    return None
 
 
 def _token(fingerprint: str) -> int:
@@ -475,6 +474,12 @@ def _absolute(spark: SparkSession, base: str) -> str:
     """Return where `base` is from the root of its file system: Delta takes no relative folder."""
     if base.startswith("/") or urlsplit(base).scheme:
         return base
+    path, system = _file_system(spark, base)
+    return str(system.makeQualified(path).toString())
+
+
+def _file_system(spark: SparkSession, folder: str) -> tuple[Any, Any]:
+    """Return Hadoop's path of `folder`, and the file system that it is on."""
     jvm: Any = spark._jvm
-    path, conf = jvm.org.apache.hadoop.fs.Path(base), spark._jsparkSession.sessionState()
-    return str(path.getFileSystem(conf.newHadoopConf()).makeQualified(path).toString())
+    path = jvm.org.apache.hadoop.fs.Path(folder)
+    return path, path.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())

@@ -20,7 +20,7 @@ from spark_sentiment import job, measure, score, train
 from spark_sentiment.table_schemas import TABLES
 from spark_sentiment.tables import Tables
 
-LOCAL = str(Path(__file__).parents[1] / "conf" / "local.yaml")
+LOCAL = str(ROOT / "conf" / "local.yaml")
 ROWS = 300  # that conf/base.yaml generates
 
 

@@ -55,9 +55,10 @@ def stage(aws: StandIn) -> SageMakerStage:
 @pytest.fixture(scope="module")
 def models(stage: SageMakerStage, points: DataFrame) -> dict[str, Model]:
     """Two models that can be told apart: one finds two clusters, the other four."""
-    grid = [{}, {stage.hyperParameters: {"k": "4"}}]
-    two, four = stage.fit(points, grid)  # type: ignore[call-overload]
-    return {"two": two, "four": four}
+    return {
+        "two": stage.fit(points),
+        "four": stage.fit(points, {stage.hyperParameters: {"k": "4"}}),
+    }
 
 
 @pytest.fixture
@@ -105,9 +106,9 @@ def test_traffic_is_shifted_and_stays_so_when_the_endpoint_is_made_again(
 
 
 def test_each_variant_has_its_machines_grows_and_goes(
-    aws: StandIn, models: dict[str, Model]
+    aws: StandIn, sagemaker: Any, models: dict[str, Model]
 ) -> None:
-    sagemaker, scaling = client(aws, "sagemaker"), client(aws, "application-autoscaling")
+    scaling = client(aws, "application-autoscaling")
 
     def left() -> list[int]:
         targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker")
@@ -132,17 +133,17 @@ def test_each_variant_has_its_machines_grows_and_goes(
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "wrong"),
+    ("change", "wrong"),
     [
-        ({"maxErrorShare": 0.5}, SchemaError, "'four' has maxErrorShare 0.5, the first model 0.05"),
-        ({"algorithm": "xgboost"}, SchemaError, "'four' has algorithm 'xgboost', the first"),
+        ({"maxErrorShare": 0.5}, "'four' has maxErrorShare 0.5, the first model 0.05"),
+        ({"algorithm": "xgboost"}, "'four' has algorithm 'xgboost', the first"),
     ],
 )
 def test_models_that_are_asked_otherwise_do_not_go_together(
-    models: dict[str, Model], change: dict[str, Any], error: type[Exception], wrong: str
+    models: dict[str, Model], change: dict[str, Any], wrong: str
 ) -> None:
     other = models["four"].copy({models["four"].getParam(k): v for k, v in change.items()})
-    with pytest.raises(error, match=wrong):
+    with pytest.raises(SchemaError, match=wrong):
         deploy_variants({"two": models["two"], "four": other})
 
 
@@ -154,8 +155,7 @@ def test_a_serverless_model_is_no_variant(models: dict[str, Model]) -> None:
         deploy_variants({"two": models["two"], "four": other})
 
 
-def test_a_name_that_aws_refuses_leaves_nothing(aws: StandIn, models: dict[str, Model]) -> None:
-    sagemaker = client(aws, "sagemaker")
+def test_a_name_that_aws_refuses_leaves_nothing(sagemaker: Any, models: dict[str, Model]) -> None:
     before = len(sagemaker.list_models()["Models"])
     with pytest.raises(SageMakerError, match="create_endpoint_config failed"):
         deploy_variants({"no name": models["two"], "four": models["four"]})

@@ -354,7 +354,8 @@ def test_a_table_of_the_catalog_works_alike(spark: SparkSession) -> None:
 
 def test_a_folder_may_be_named_from_where_the_job_is_started(spark: SparkSession) -> None:
     # Java's own folder is the one in which it was started.
-    here = spark._jvm.java.lang.System.getProperty("user.dir")  # type: ignore[union-attr]
+    jvm: Any = spark._jvm
+    here = jvm.java.lang.System.getProperty("user.dir")
     name = f"tables-{uuid.uuid4().hex}"
     tables = Tables(spark, name)
     assert tables.location("reviews") == f"file:{here}/{name}/reviews"

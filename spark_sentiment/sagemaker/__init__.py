@@ -7,9 +7,8 @@ Params, ``scoring`` what a task does with its rows; ``requests`` and ``replies``
 the wire, ``recordio`` its binary form; ``invoke`` is one call, real-time or asynchronous, with what
 is repeated; ``batch`` scores a table by a transform job instead. ``hosting`` makes and deletes what
 stands behind an endpoint, ``variants`` puts several models there, ``teardown`` deletes all of a
-Pipeline's; ``resources`` names, tags, lists and
-deletes; ``waits`` says when to look again. ``aws`` makes clients; boto3 is needed, by the extra
-``spark-sentiment[sagemaker]``.
+Pipeline's; ``resources`` names, tags, lists and deletes; ``waits`` says when to look again. ``aws``
+makes clients; boto3 is needed, by the extra ``spark-sentiment[sagemaker]``.
 """
 
 from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pyspark.ml import Estimator
 from pyspark.sql import DataFrame
 
+from spark_sentiment.params import optional
 from spark_sentiment.sagemaker import resources
 from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
 from spark_sentiment.sagemaker.stage import SageMakerStage
@@ -141,7 +142,7 @@ def _stages(estimator: Any) -> Iterator[SageMakerStage]:
     if isinstance(estimator, SageMakerStage):
         yield estimator
     for param in getattr(estimator, "params", ()):
-        value = estimator.getOrDefault(param) if estimator.isDefined(param) else None
+        value = optional(estimator, param)
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, Estimator):
                 yield from _stages(one)

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from spark_sentiment.errors import SageMakerError, SchemaError
+from spark_sentiment.params import optional
 from spark_sentiment.sagemaker import hosting, resources
 from spark_sentiment.sagemaker.aws import call
 from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
@@ -94,7 +94,12 @@ def deploy_variants(
     if not models:
         raise SchemaError("deploy_variants: there is no model: give at least one, by name")
     first = next(iter(models.values()))
-    shares = _shares("deploy_variants", weights or dict.fromkeys(models, 1.0), models)
+    weights = weights or dict.fromkeys(models, 1.0)
+    if set(weights) != set(models):
+        raise SchemaError(
+            f"deploy_variants: weights are of {sorted(weights)}, variants are {sorted(models)}"
+        )
+    shares = _shares("deploy_variants", weights)
     for variant, model in models.items():
         _check_alike(first, variant, model)
     name = resources.unique_name("variants")
@@ -146,7 +151,7 @@ def shift_traffic(
     ...     print(error)
     shift_traffic: a weight is a number from 0, got {'candidate': -1}
     """
-    shares = _shares("shift_traffic", weights, weights)
+    shares = _shares("shift_traffic", weights)
     name, site = model.getOrDefault(model.endpointName), model._site()
     desired = [{"VariantName": v, "DesiredWeight": share} for v, share in shares.items()]
     call(
@@ -160,16 +165,16 @@ def shift_traffic(
     hosting.await_service(model.uid, site, name, timeout, model._say)
     if model.isSet(model.deployment) and model._deployment().name == name:
         made = model._deployment()
-        parts = [_weighted(part, shares.get(part.variant_name)) for part in made.parts]
+        changed = {v: {"InitialVariantWeight": share} for v, share in shares.items()}
+        parts = [
+            replace(part, variant={**part.variant, **changed.get(part.variant_name, {})})
+            for part in made.parts
+        ]
         model._set(deployment=replace(parts[0], others=parts[1:]))
 
 
-def _shares(asked: str, weights: Mapping[str, float], named: Mapping[str, Any]) -> dict[str, float]:
-    """Return a weight for each of `named`; SchemaError where there is another, or none."""
-    if set(weights) != set(named):
-        raise SchemaError(
-            f"{asked}: weights are of {sorted(weights)}, variants are {sorted(named)}"
-        )
+def _shares(asked: str, weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights as AWS takes them; SchemaError where one is none."""
     if not all(isinstance(w, int | float) and w >= 0 for w in weights.values()):
         raise SchemaError(f"{asked}: a weight is a number from 0, got {dict(weights)}")
     return {name: float(weight) for name, weight in weights.items()}
@@ -180,14 +185,11 @@ def _check_alike(first: SageMakerEndpointModel, name: str, model: SageMakerEndpo
     for param in model.params:
         if param.name in _OF_EACH:
             continue
-        values = [
-            one.getOrDefault(param.name) if one.isDefined(param.name) else None
-            for one in (first, model)
-        ]
-        if values[0] != values[1]:
+        wanted, found = (optional(one, one.getParam(param.name)) for one in (first, model))
+        if found != wanted:
             raise SchemaError(
-                f"deploy_variants: '{name}' has {param.name} {values[1]!r}, the first "
-                f"model {values[0]!r}: one endpoint is asked in one way"
+                f"deploy_variants: '{name}' has {param.name} {found!r}, the first model "
+                f"{wanted!r}: one endpoint is asked in one way"
             )
 
 
@@ -200,12 +202,5 @@ def _part(name: str, model: SageMakerEndpointModel, weight: float) -> Deployment
             "once: fit it with inference 'realtime' or 'none' (variants can be neither serverless "
             "nor asynchronous)"
         )
-    return _weighted(
-        replace(made, variant={**made.variant, "VariantName": name}, staging=None), weight
-    )
-
-
-def _weighted(part: Deployment, weight: float | None) -> Deployment:
-    if weight is None:
-        return part
-    return replace(part, variant={**part.variant, "InitialVariantWeight": weight})
+    variant = {**made.variant, "VariantName": name, "InitialVariantWeight": weight}
+    return replace(made, variant=variant, staging=None)
