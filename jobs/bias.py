@@ -2,7 +2,7 @@
 
 import sys
 
-from spark_sentiment import job, measure
+from spark_sentiment.jobs import bias, runner
 
 if __name__ == "__main__":
-    sys.exit(job.run("bias", measure.main))
+    sys.exit(runner.run("bias", bias.main))

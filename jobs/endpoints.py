@@ -2,7 +2,7 @@
 
 import sys
 
-from spark_sentiment import endpoints
+from spark_sentiment.jobs import endpoints
 
 if __name__ == "__main__":
     sys.exit(endpoints.main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from spark_sentiment import job, score
+from spark_sentiment.jobs import runner, score
 
 if __name__ == "__main__":
-    sys.exit(job.run("score", score.main))
+    sys.exit(runner.run("score", score.main))

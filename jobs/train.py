@@ -2,7 +2,7 @@
 
 import sys
 
-from spark_sentiment import job, train
+from spark_sentiment.jobs import runner, train
 
 if __name__ == "__main__":
-    sys.exit(job.run("train", train.main))
+    sys.exit(runner.run("train", train.main))

@@ -68,7 +68,7 @@ def check_java() -> int:
     return major
 
 
-def session(
+def get_session(
     app: str,
     master: str | None = None,
     conf: Mapping[str, str] | None = None,
@@ -108,7 +108,7 @@ def session(
 
     Examples
     --------
-    >>> session("notebook").version.startswith("3.5")
+    >>> get_session("notebook").version.startswith("3.5")
     True
     """
     active = SparkSession.getActiveSession()

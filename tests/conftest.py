@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.standin_clients import client
 from pyspark.sql import SparkSession
-from standin_clients import client
 
-from spark_sentiment.session import session
+from spark_sentiment.session import get_session
 from spark_sentiment.standin import StandIn
 
 REAL_CSV = Path(__file__).parents[2] / "shared" / "data" / "womens_clothing_reviews.csv"
@@ -28,7 +28,7 @@ os.environ |= {
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    built = session(
+    built = get_session(
         "tests",
         master="local[2,2]",
         sagemaker=True,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spark_sentiment import config
+from spark_sentiment.jobs import config
 
 ROOT = Path(__file__).parents[1]
 MACHINES = sorted((ROOT / "conf" / "step_functions").glob("*.asl.json"))

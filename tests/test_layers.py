@@ -1,4 +1,4 @@
-"""Imports point one way: jobs -> flows -> pipeline -> stages and tables -> params."""
+"""Imports point one way, from package to package, and only through a package's face."""
 
 import ast
 from fnmatch import fnmatch
@@ -9,39 +9,49 @@ import pytest
 import spark_sentiment
 
 PACKAGE = Path(spark_sentiment.__file__).parent
-# Modules that may know many others; all the rest are stages, tables or what both stand on.
-FLOWS = {
-    "train",
-    "score",
-    "measure",
-    "endpoints",
-    "workspace",
-    "pipeline",
-    "job",
-    "summary",
-    "__init__",
+
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "core": {"errors"},
+    "session": {"errors", "core"},
+    "reviews": {"errors", "core"},
+    "text": {"errors", "core"},
+    "balance": {"errors", "core"},
+    "bias": {"errors", "core"},
+    "embedding": {"errors", "core"},
+    "classification": {"errors", "core", "text", "balance"},
+    "tables": {"errors", "core", "reviews"},
+    "sagemaker": {"errors", "core", "session"},
+    "standin": {"errors", "sagemaker"},
 }
+"""What each package may import; the jobs may import all but the stand-in."""
+LAYERS["jobs"] = set(LAYERS) - {"standin"}
+
 ONLY = {
-    "delta": {"tables", "session"},
-    "sparknlp": {"sparknlp"},
-    "openvino": {"engines"},
-    "boto3": {"sagemaker.aws", "standin.*"},
-    "botocore": {"sagemaker.aws", "sagemaker.invoke", "sagemaker.resources", "standin.*"},
+    "delta": {"tables.*", "session"},
+    "sparknlp": {"embedding.spark_nlp"},
+    "openvino": {"embedding.engines"},
+    "boto3": {"sagemaker.aws.*", "standin.*"},
+    "botocore": {"sagemaker.aws.*", "sagemaker.scoring.invoke", "standin.*"},
     "moto": {"standin.*"},
     "sklearn": {"standin.*"},
     "xgboost": {"standin.*"},
-    "spark_sentiment.standin": {"standin.*"},
 }
+"""Libraries that a few modules alone may import."""
 
 
-def imports(module: Path) -> set[str]:
-    found: set[str] = set()
+FORMATS = {"spark_sentiment.sagemaker.formats"}
+"""A face of its own: what goes over the wire is written by one side and read by the other."""
+
+
+def imports(module: Path) -> set[tuple[str, str]]:
+    """Return what a file imports as (module, name); the name is empty for ``import module``."""
+    found: set[tuple[str, str]] = set()
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {(node.module, alias.name) for alias in node.names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            found |= {(alias.name, "") for alias in node.names}
     return found
 
 
@@ -49,12 +59,44 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts): imports(path)
     for path in sorted(PACKAGE.rglob("*.py"))
 }
+OURS = {name: package for name in MODULES if (package := name.split(".")[0]) != "__init__"}
 
 
-@pytest.mark.parametrize("name", sorted(set(MODULES) - FLOWS))
-def test_stages_and_tables_do_not_import_flows(name: str) -> None:
-    above = {f"spark_sentiment.{flow}" for flow in FLOWS}
-    assert not MODULES[name] & above
+def imported_packages(name: str) -> set[str]:
+    """Return the packages of ours that a module imports from."""
+    found = set()
+    for module, imported in MODULES[name]:
+        parts = module.split(".")
+        if parts[0] == "spark_sentiment":
+            found.add(parts[1] if len(parts) > 1 else imported)
+    return found - {""}
+
+
+def test_every_package_has_a_layer() -> None:
+    assert set(OURS.values()) == set(LAYERS)
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_imports_point_one_way(name: str) -> None:
+    assert imported_packages(name) - {OURS[name]} <= LAYERS[OURS[name]]
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_other_packages_are_imported_through_their_face(name: str) -> None:
+    past = {
+        module
+        for module, _ in MODULES[name]
+        if module.startswith("spark_sentiment.")
+        if module.split(".")[1] != OURS[name] and module.count(".") > 1
+    } - FORMATS
+    assert not past
+
+
+def test_layers_have_no_circle() -> None:
+    placed: set[str] = set()
+    while ready := {name for name, below in LAYERS.items() if below <= placed} - placed:
+        placed |= ready
+    assert placed == set(LAYERS)
 
 
 @pytest.mark.parametrize("library", sorted(ONLY))
@@ -62,11 +104,16 @@ def test_a_library_is_imported_by_its_own_module_alone(library: str) -> None:
     users = {
         name
         for name, found in MODULES.items()
-        if any(module == library or module.startswith(f"{library}.") for module in found)
+        if any(module.split(".")[0] == library for module, _ in found)
     }
+    assert users
     allowed = ONLY[library]
     assert not [name for name in users if not any(fnmatch(name, known) for known in allowed)]
 
 
 def test_no_module_pickles() -> None:
-    assert not [name for name, found in MODULES.items() if found & {"pickle", "cloudpickle"}]
+    assert not [
+        name
+        for name, found in MODULES.items()
+        if {module for module, _ in found} & {"pickle", "cloudpickle"}
+    ]

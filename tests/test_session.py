@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_sentiment.errors import SetupError
-from spark_sentiment.session import check_java, session
+from spark_sentiment.session import check_java, get_session
 
 
 def fake_java(home: Path, line: str, code: int = 0) -> None:
@@ -68,14 +68,14 @@ def test_no_java_at_all_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_active_session_is_used_as_it_is(spark: SparkSession) -> None:
-    assert session("other", master="local[7]").sparkContext is spark.sparkContext
+    assert get_session("other", master="local[7]").sparkContext is spark.sparkContext
     assert spark.sparkContext.master != "local[7]"
 
 
 def test_columns_are_made_without_looking_for_classes(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert session("tests") is spark
+    assert get_session("tests") is spark
     asked: list[str] = []
     send = JavaClient.send_command
 

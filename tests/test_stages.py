@@ -7,28 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkpoints import shared_tiny_checkpoint
 from chispa import assert_df_equality
+from helpers.checkpoints import shared_tiny_checkpoint
+from helpers.sums import sums
 from pyspark.ml import Estimator, Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import SQLTransformer
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T
-from sums import sums
 
 import spark_sentiment
 import spark_sentiment.sagemaker
-from spark_sentiment.balance import Resampled
+from spark_sentiment.balance.class_weights import ClassWeights
+from spark_sentiment.balance.resampled import Resampled
 from spark_sentiment.bias import BiasReport, Facet
-from spark_sentiment.class_weights import ClassWeights
-from spark_sentiment.cleaner import TextCleaner
-from spark_sentiment.embed import BertEmbeddings
+from spark_sentiment.classification.stacked import Stacked
+from spark_sentiment.embedding.bert import BertEmbeddings
 from spark_sentiment.errors import SchemaError
-from spark_sentiment.labels import RatingLabeler
-from spark_sentiment.ngrams import NGrams
+from spark_sentiment.reviews.labels import RatingLabeler
 from spark_sentiment.sagemaker import SageMakerEndpointModel, SageMakerStage
-from spark_sentiment.stacked import Stacked
+from spark_sentiment.text.cleaner import TextCleaner
+from spark_sentiment.text.ngrams import NGrams
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,34 @@
 """SageMaker as stages of a Pipeline: trained by `SageMakerStage`, asked by its model.
 
-Training: ``stage`` has the estimator, ``training_params`` its Params and what they become,
-``training_data`` the files, ``upstream`` sagemaker_pyspark's fit, ``training`` the job,
-``algorithms`` the built-in ones. Scoring: ``endpoint`` has the model, ``endpoint_params`` its
-Params, ``scoring`` what a task does with its rows; ``requests`` and ``replies`` say what goes over
-the wire, ``recordio`` its binary form; ``invoke`` is one call, real-time or asynchronous, with what
-is repeated; ``batch`` scores a table by a transform job instead. ``hosting`` makes and deletes what
-stands behind an endpoint, ``variants`` puts several models there, ``teardown`` deletes all of a
-Pipeline's; ``resources`` names, tags, lists and deletes; ``waits`` says when to look again. ``aws``
-makes clients; boto3 is needed, by the extra ``spark-sentiment[sagemaker]``.
+``training`` has the estimator and ``scoring`` the model that asks an endpoint or a transform job;
+``formats`` say what goes over the wire, ``algorithms`` which built-in algorithm takes what, and
+``aws`` makes clients and resources. ``variants`` puts several models behind one endpoint,
+``teardown`` deletes all of a Pipeline's, ``janitor`` finds what runs left behind. boto3 is needed,
+by the extra ``spark-sentiment[sagemaker]``.
 """
 
-from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
-from spark_sentiment.sagemaker.stage import SageMakerStage
+from spark_sentiment.sagemaker.aws.clients import Site, find_region
+from spark_sentiment.sagemaker.aws.resources import Resource
+from spark_sentiment.sagemaker.janitor import Verdict, carry_out, find_leftovers, format_span, judge
+from spark_sentiment.sagemaker.scoring.model import SageMakerEndpointModel
 from spark_sentiment.sagemaker.teardown import delete_resources, deployed, fit_and_clean_up
+from spark_sentiment.sagemaker.training.stage import SageMakerStage
 from spark_sentiment.sagemaker.variants import deploy_variants, shift_traffic
 
 __all__ = [
+    "Resource",
     "SageMakerEndpointModel",
     "SageMakerStage",
+    "Site",
+    "Verdict",
+    "carry_out",
     "delete_resources",
     "deploy_variants",
     "deployed",
+    "find_leftovers",
+    "find_region",
     "fit_and_clean_up",
+    "format_span",
+    "judge",
     "shift_traffic",
 ]

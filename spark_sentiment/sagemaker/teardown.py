@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from pyspark.ml import Estimator
 from pyspark.sql import DataFrame
 
-from spark_sentiment.params import optional
-from spark_sentiment.sagemaker import resources
-from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
-from spark_sentiment.sagemaker.stage import SageMakerStage
+from spark_sentiment.core import optional
+from spark_sentiment.sagemaker.aws import resources
+from spark_sentiment.sagemaker.scoring.model import SageMakerEndpointModel
+from spark_sentiment.sagemaker.training.stage import SageMakerStage
 
 M = TypeVar("M")
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from spark_sentiment.core import optional
 from spark_sentiment.errors import SageMakerError, SchemaError
-from spark_sentiment.params import optional
-from spark_sentiment.sagemaker import hosting, resources
-from spark_sentiment.sagemaker.aws import call
-from spark_sentiment.sagemaker.endpoint import SageMakerEndpointModel
-from spark_sentiment.sagemaker.hosting import Deployment
+from spark_sentiment.sagemaker.aws import hosting, resources
+from spark_sentiment.sagemaker.aws.clients import call
+from spark_sentiment.sagemaker.aws.hosting import Deployment
+from spark_sentiment.sagemaker.scoring.model import SageMakerEndpointModel
 
 # Params in which models behind one endpoint may differ: what is made anew, or asked by nobody.
 _OF_EACH = {

@@ -7,13 +7,7 @@ from typing import Any
 from spark_sentiment.standin import algorithms
 from spark_sentiment.standin.algorithms.base import Container
 from spark_sentiment.standin.errors import JobError, ServiceError
-from spark_sentiment.standin.resources import (
-    ENDPOINT,
-    ENDPOINT_CONFIG,
-    MODEL,
-    Resource,
-    Resources,
-)
+from spark_sentiment.standin.resources import ENDPOINT, ENDPOINT_CONFIG, MODEL, Resource, Resources
 from spark_sentiment.standin.storage import Storage, unpacked
 
 

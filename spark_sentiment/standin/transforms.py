@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spark_sentiment.sagemaker import recordio
+from spark_sentiment.sagemaker.formats import recordio
 from spark_sentiment.standin.algorithms.base import Container
 from spark_sentiment.standin.errors import ContainerError, JobError, ServiceError
 from spark_sentiment.standin.hosting import Hosting

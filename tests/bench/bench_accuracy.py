@@ -22,15 +22,15 @@ from typing import Any
 from pyspark.ml import Pipeline
 from pyspark.sql import DataFrame, SparkSession
 
-from spark_sentiment import pipeline
-from spark_sentiment.classify import classifier
-from spark_sentiment.cleaner import TextCleaner
-from spark_sentiment.embed import BertEmbeddings
-from spark_sentiment.evaluate import Confusion, confusion
-from spark_sentiment.labels import SENTIMENTS, RatingLabeler
-from spark_sentiment.reviews_csv import read_reviews
-from spark_sentiment.session import session
-from spark_sentiment.split import split_by_text
+from spark_sentiment.classification.confusion import Confusion, confusion
+from spark_sentiment.classification.default import classifier
+from spark_sentiment.embedding.bert import BertEmbeddings
+from spark_sentiment.jobs import pipeline
+from spark_sentiment.reviews.csv_files import read_reviews
+from spark_sentiment.reviews.labels import SENTIMENTS, RatingLabeler
+from spark_sentiment.reviews.split import split_by_text
+from spark_sentiment.session import get_session
+from spark_sentiment.text.cleaner import TextCleaner
 
 TFIDF, EMBEDDING, BOTH = ["tfidf"], ["embedding"], ["tfidf", "embedding"]
 ALL_LAYERS = {"embeddingCol": "embedding_6"}
@@ -108,7 +108,7 @@ def main() -> None:
         help="folder for the embeddings",
     )
     wanted = parser.parse_args()
-    spark = session(
+    spark = get_session(
         "bench_accuracy", master=wanted.master, conf={"spark.sql.shuffle.partitions": "2"}
     )
     spark.sparkContext.setLogLevel("ERROR")

@@ -74,10 +74,10 @@ def ours(x: np.ndarray, y: np.ndarray, block: int, folder: Path) -> dict[str, An
     from pyspark.ml.functions import array_to_vector
     from pyspark.sql import functions as F
 
-    from spark_sentiment.balance import Resampled
-    from spark_sentiment.session import session
+    from spark_sentiment.balance.resampled import Resampled
+    from spark_sentiment.session import get_session
 
-    spark = session("bench", conf={"spark.driver.memory": "6g"})
+    spark = get_session("bench", conf={"spark.driver.memory": "6g"})
     spark.sparkContext.setLogLevel("ERROR")
     values = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), x.shape[1]).cast(
         pa.list_(pa.float64())
@@ -101,7 +101,7 @@ def ours(x: np.ndarray, y: np.ndarray, block: int, folder: Path) -> dict[str, An
 
 def quality(points: np.ndarray, blocks: list[int]) -> None:
     """Compare the neighbours found in random blocks with the exact ones."""
-    from spark_sentiment.smote import DenseRows, nearest
+    from spark_sentiment.balance.smote import DenseRows, nearest
 
     rows = len(points)
     exact = nearest(DenseRows(points), 5)

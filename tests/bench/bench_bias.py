@@ -32,7 +32,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_sentiment.bias import Facet, bias_metrics
-from spark_sentiment.session import session
+from spark_sentiment.session import get_session
 
 FOLDER = Path(tempfile.gettempdir(), "spark_sentiment_bench_bias")
 PEER = [
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
     logging.getLogger("py4j").setLevel(logging.ERROR)
-    spark = session("bench-bias", conf={"spark.driver.memory": "3g"})
+    spark = get_session("bench-bias", conf={"spark.driver.memory": "3g"})
     spark.sparkContext.setLogLevel("ERROR")
     FOLDER.mkdir(exist_ok=True)
     for rows in asked.rows:

@@ -41,12 +41,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tokenizers import Tokenizer
 
-from spark_sentiment.bert import Converted
-from spark_sentiment.embed import BertEmbeddings
-from spark_sentiment.engines import cores, has_bf16
-from spark_sentiment.generate import generate_reviews
-from spark_sentiment.session import session
-from spark_sentiment.sparknlp import SPARK_NLP_PACKAGES, spark_nlp_chain, spark_nlp_conf
+from spark_sentiment.embedding.bert import BertEmbeddings
+from spark_sentiment.embedding.convert import Converted
+from spark_sentiment.embedding.engines import cores, has_bf16
+from spark_sentiment.embedding.spark_nlp import SPARK_NLP_PACKAGES, spark_nlp_chain, spark_nlp_conf
+from spark_sentiment.reviews.synthetic import generate_reviews
+from spark_sentiment.session import get_session
 
 CORES = cores()
 LAYERS, WIDTH, INNER = 6, 384, 1536  # of all-MiniLM-L6-v2
@@ -396,7 +396,7 @@ def main() -> None:
     python = torch_python(where)
     print(f"{CORES} cores, load before the start {os.getloadavg()[0]:.1f}", flush=True)
     conf = spark_nlp_conf()
-    spark = session("bench_embedding", f"local[{CORES}]", conf, list(SPARK_NLP_PACKAGES))
+    spark = get_session("bench_embedding", f"local[{CORES}]", conf, list(SPARK_NLP_PACKAGES))
     count, path = arguments.reviews, arguments.csv
     texts = from_csv(path, count) if path else generated(spark, count)
     (where / "texts.json").write_text(json.dumps(texts), "utf-8")

@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_sentiment.sagemaker import SageMakerEndpointModel
-from spark_sentiment.session import session
+from spark_sentiment.session import get_session
 
 SERVE = """
 import json, sys
@@ -84,7 +84,7 @@ def main() -> None:
     if server.stdout is None:
         sys.exit("the endpoint's process has no output")
     url = server.stdout.readline().strip()
-    spark = session("bench_endpoint")
+    spark = get_session("bench_endpoint")
     spark.sparkContext.setLogLevel("ERROR")
     text = F.concat(F.lit("a review of some words, and number "), F.col("id"))
     rows = spark.range(0, asked.rows, 1, 1).select(F.repeat(text, 8).alias("text")).cache()

@@ -20,8 +20,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
 
-from spark_sentiment.cleaner import TextCleaner
-from spark_sentiment.session import session
+from spark_sentiment.session import get_session
+from spark_sentiment.text.cleaner import TextCleaner
 
 PEER_ROWS = 60_000
 WORDS = [
@@ -104,7 +104,7 @@ def real(spark: SparkSession, path: str, rows: int) -> DataFrame:
 
 def main(rows: int, csv: str | None) -> None:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    spark = session("bench_text", master="local[2]")
+    spark = get_session("bench_text", master="local[2]")
     spark.sparkContext.setLogLevel("ERROR")
     data = (real(spark, csv, rows) if csv else reviews(spark, rows)).cache()
     characters = F.length(F.concat_ws(" ", "title", "body"))

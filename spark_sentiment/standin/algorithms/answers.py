@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spark_sentiment.sagemaker import recordio
+from spark_sentiment.sagemaker.formats import recordio
 from spark_sentiment.standin.algorithms.tables import named
 from spark_sentiment.standin.errors import ContainerError
 

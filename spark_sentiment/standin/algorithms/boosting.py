@@ -7,14 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from spark_sentiment.sagemaker import recordio
+from spark_sentiment.sagemaker.formats import recordio
 from spark_sentiment.standin.algorithms import answers, tables
-from spark_sentiment.standin.algorithms.base import (
-    Algorithm,
-    Container,
-    Trained,
-    Training,
-)
+from spark_sentiment.standin.algorithms.base import Algorithm, Container, Trained, Training
 from spark_sentiment.standin.algorithms.rules import BOOLEAN, TEXT, choice, integer, number
 from spark_sentiment.standin.algorithms.tables import CSV, LIBSVM, Table
 from spark_sentiment.standin.errors import ContainerError, JobError

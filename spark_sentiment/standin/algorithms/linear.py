@@ -11,15 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from spark_sentiment.sagemaker import recordio
+from spark_sentiment.sagemaker.formats import recordio
 from spark_sentiment.standin.algorithms.arrays import loaded, saved
-from spark_sentiment.standin.algorithms.base import (
-    Algorithm,
-    Container,
-    Trained,
-    Training,
-    numeric,
-)
+from spark_sentiment.standin.algorithms.base import Algorithm, Container, Trained, Training, numeric
 from spark_sentiment.standin.algorithms.rules import BOOLEAN, Rule, choice, integer, number
 from spark_sentiment.standin.algorithms.tables import CSV, Matrix, Table
 from spark_sentiment.standin.errors import JobError

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spark_sentiment.sagemaker import recordio
+from spark_sentiment.sagemaker.formats import recordio
 from spark_sentiment.standin.errors import ContainerError
 
 Matrix = Any

@@ -1,0 +1,385 @@
+"""Class balance: an estimator fitted on resampled rows, for learners that take no weights."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from math import ceil, floor
+from typing import Any
+
+from pyspark import StorageLevel, keyword_only
+from pyspark.errors import PythonException
+from pyspark.ml import Estimator
+from pyspark.ml.base import _FitMultipleIterator
+from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.param import Param, Params
+from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol
+from pyspark.ml.util import (
+    DefaultParamsReader,
+    DefaultParamsWriter,
+    MLReadable,
+    MLReader,
+    MLWritable,
+    MLWriter,
+)
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import NumericType, StructType
+
+from spark_sentiment.balance.counts import COPIES, KEY, ClassCount, allot, bucket_counts, keyed
+from spark_sentiment.balance.smote import synthetic
+from spark_sentiment.core import by_label, find, integer, number, one_of, quoted, schema_after
+from spark_sentiment.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_NOT_STORED = StorageLevel(False, False, False, False)
+
+
+class Resampled(Estimator[Any], HasLabelCol, HasFeaturesCol, MLReadable["Resampled"], MLWritable):
+    """Fit another estimator on balanced rows, and return its model.
+
+    The rows are balanced in `fit` and nowhere else: what `fit` returns is the model of `estimator`
+    itself, so a fitted pipeline never resamples what it scores.
+
+    Parameters
+    ----------
+    estimator : Estimator
+        What is fitted: a classifier, or a Pipeline that ends in one. It names its own columns.
+    labelCol : str, default 'label'
+        Column of the class, of any numeric type.
+    featuresCol : str, default 'features'
+        Vector column that ``smote`` works on, dense, sparse or both. The others do not read it.
+    method : {'smote', 'over', 'under'}, default 'smote'
+        ``smote`` adds rows between neighbours of a class, ``over`` repeats rows, ``under`` leaves
+        rows out.
+    targetRatio : float in (0, 1], default 1.0
+        Rows of every smaller class over rows of the largest, afterwards. ``smote`` and ``over``
+        raise classes to at least round(ratio * largest), ``under`` cuts classes to at most
+        floor(smallest / ratio).
+    targets : dict of float to int, optional
+        Rows wanted of each class named, in place of `targetRatio`; classes that are not named stay
+        as they are.
+    k : int, default 5
+        Neighbours that ``smote`` chooses from.
+    seed : int, default 0
+        Of everything that is random.
+    blockSize : int of at least 256, default 8192
+        A class of up to so many rows has its exact neighbours found; a larger one is cut into
+        random blocks of about so many, each a sample of the class, and neighbours come from the
+        block.
+
+    Raises
+    ------
+    SchemaError
+        Where a column is missing or mistyped, or `estimator` refuses the schema; before any job.
+    DataError
+        Where the table is empty, a label or a vector is null, one class is all there is, vectors
+        differ in size or hold NaN, or `targets` names an unknown class, less rows than there are
+        for ``smote`` and ``over``, or more for ``under``.
+
+    Notes
+    -----
+    *Counts* are exact. *Repeatable*: rows are ordered by a hash of the seed and of their content
+    (all columns but maps), so the same rows give the same result however they are partitioned or
+    ordered. Content that differs in one bit, such as a timestamp of the run, is other content.
+
+    *Even*: ``over`` and ``smote`` start from each row of a class equally often, or once more.
+    ``smote`` draws the neighbour among `k` and the place between the two uniformly, as the paper
+    does. Columns other than `featuresCol` are copied from the row that a new one starts from, text
+    included: put stages that compute features before this one, not into `estimator`. A class of
+    `k` rows or fewer has its neighbours lowered, and a class of one row is repeated; a warning
+    says so.
+
+    *Cost*: one pass to count, which gives the driver at most 1,024 numbers a class; one
+    shuffle of the classes that ``smote`` adds to, then ``rows * blockSize * width`` multiplications
+    in BLAS. Each Python worker holds one block: ``blockSize * width * 12`` bytes for dense vectors,
+    far less for sparse ones, of which only the columns that more than 5 % of a block's rows use are
+    made dense. The table is read several times, so it is kept in memory and on disk during fit
+    unless it is cached already. In CrossValidator, a grid over `estimator`'s Params balances each
+    fold once.
+
+    References
+    ----------
+    N. V. Chawla et al., "SMOTE: Synthetic Minority Over-sampling Technique", JAIR 16 (2002).
+
+    Examples
+    --------
+    >>> from pyspark.ml.classification import LogisticRegression
+    >>> from pyspark.ml.linalg import Vectors
+    >>> rows = [(float(i % 4 == 0), Vectors.dense([i % 7, i % 4])) for i in range(40)]
+    >>> df = spark.createDataFrame(rows, ["label", "features"])
+    >>> resampled = Resampled(estimator=LogisticRegression(), method="smote", seed=1)
+    >>> counts = resampled.resample(df).groupBy("label").count().collect()
+    >>> sorted((row["label"], row["count"]) for row in counts)
+    [(0.0, 30), (1.0, 30)]
+    >>> model = resampled.fit(df)
+    >>> type(model).__name__, model.transform(df).count()
+    ('LogisticRegressionModel', 40)
+    """
+
+    estimator: Param[Estimator[Any]] = Param(
+        Params._dummy(), "estimator", "what is fitted on the balanced rows", lambda v: _estimator(v)
+    )
+    method: Param[str] = Param(
+        Params._dummy(), "method", "smote, over or under", one_of("smote", "over", "under")
+    )
+    targetRatio: Param[float] = Param(
+        Params._dummy(),
+        "targetRatio",
+        "rows of the smaller classes over those of the largest, in (0, 1]",
+        number(0, 1, open_low=True),
+    )
+    targets: Param[dict[float, int]] = Param(
+        Params._dummy(), "targets", "rows wanted by label", by_label(integer(1))
+    )
+    k: Param[int] = Param(Params._dummy(), "k", "neighbours to choose from", integer(1))
+    seed: Param[int] = Param(Params._dummy(), "seed", "random seed", integer(0, 2**63 - 1))
+    blockSize: Param[int] = Param(
+        Params._dummy(), "blockSize", "rows among which neighbours are searched", integer(256)
+    )
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        estimator: Estimator[Any] | None = None,
+        labelCol: str = "label",
+        featuresCol: str = "features",
+        method: str = "smote",
+        targetRatio: float = 1.0,
+        targets: Mapping[float, int] | None = None,
+        k: int = 5,
+        seed: int = 0,
+        blockSize: int = 8192,
+    ) -> None:
+        super().__init__()
+        self._setDefault(
+            labelCol="label",
+            featuresCol="features",
+            method="smote",
+            targetRatio=1.0,
+            k=5,
+            seed=0,
+            blockSize=8192,
+        )
+        self._set(**self._input_kwargs)
+
+    @keyword_only
+    def setParams(
+        self,
+        *,
+        estimator: Estimator[Any] | None = None,
+        labelCol: str = "label",
+        featuresCol: str = "features",
+        method: str = "smote",
+        targetRatio: float = 1.0,
+        targets: Mapping[float, int] | None = None,
+        k: int = 5,
+        seed: int = 0,
+        blockSize: int = 8192,
+    ) -> "Resampled":
+        """Set the Params that are named."""
+        return self._set(**self._input_kwargs)
+
+    def getEstimator(self) -> Estimator[Any]:
+        """Return the estimator that is fitted on the balanced rows."""
+        return self.getOrDefault(self.estimator)
+
+    def copy(self, extra: Mapping[Param[Any], Any] | None = None) -> "Resampled":
+        """Copy with `extra` Params, which reach the inner estimator too."""
+        extra = dict(extra or {})
+        twin = super().copy(extra)
+        if twin.isSet(twin.estimator):
+            twin._set(estimator=twin.getEstimator().copy(extra))
+        return twin
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """Return the schema that the inner model yields; raise SchemaError where it cannot."""
+        find(schema, self.uid, self.getLabelCol(), NumericType)
+        if self.getOrDefault(self.method) == "smote":
+            find(schema, self.uid, self.getFeaturesCol(), VectorUDT)
+        return schema_after(self.getEstimator(), schema)
+
+    def resample(self, dataset: DataFrame) -> DataFrame:
+        """Return the balanced rows, as the inner estimator sees them.
+
+        `dataset` is counted at once; the rest runs when the result is used.
+        """
+        self.transformSchema(dataset.schema)
+        kept, made = self._split(dataset)
+        return kept if made is None else kept.unionByName(made)
+
+    def fitMultiple(
+        self, dataset: DataFrame, paramMaps: Sequence[dict[Param[Any], Any]]
+    ) -> Iterator[tuple[int, Any]]:
+        """Fit one model for each of `paramMaps`, balancing once where they leave that alone."""
+        own = {param for params in paramMaps for param in params if self.uid == param.parent}
+        if own or not paramMaps:
+            return super().fitMultiple(dataset, paramMaps)
+        stack, lock, left = ExitStack(), threading.Lock(), [len(paramMaps)]
+        ready: list[DataFrame] = []
+
+        def fit(index: int) -> Any:
+            with lock:
+                if not ready:
+                    ready.append(stack.enter_context(self._kept(dataset)))
+            try:
+                return self.getEstimator().fit(ready[0], paramMaps[index])
+            finally:
+                with lock:
+                    left[0] -= 1
+                    if not left[0]:
+                        stack.close()
+
+        return _FitMultipleIterator(fit, len(paramMaps))
+
+    def write(self) -> MLWriter:
+        """Return a writer that saves the inner estimator in a folder beside the metadata."""
+        return _ResampledWriter(self)
+
+    @classmethod
+    def read(cls) -> "MLReader[Resampled]":
+        """Return the reader of what `write` saves."""
+        return _ResampledReader()
+
+    def _fit(self, dataset: DataFrame) -> Any:
+        with self._kept(dataset) as balanced:
+            return self.getEstimator().fit(balanced)
+
+    @contextmanager
+    def _kept(self, dataset: DataFrame) -> Iterator[DataFrame]:
+        """Give the balanced rows, kept in memory and on disk until the block ends."""
+        self.transformSchema(dataset.schema)
+        stored: list[DataFrame] = []
+        try:
+            if dataset.storageLevel == _NOT_STORED:
+                stored.append(dataset.persist(StorageLevel.MEMORY_AND_DISK))
+            kept, made = self._split(dataset)
+            if made is None:
+                yield kept
+                return
+            stored.append(made.persist(StorageLevel.MEMORY_AND_DISK))
+            try:
+                rows = made.count()
+            except PythonException as error:
+                cause = str(error).strip().splitlines()[-1].rpartition("Error: ")[2]
+                raise DataError(f"{self.uid}: {cause}") from error
+            logger.info("%s: %d synthetic rows added", self.uid, rows)
+            yield kept.unionByName(made)
+        finally:
+            for table in stored:
+                table.unpersist()
+
+    def _split(self, dataset: DataFrame) -> tuple[DataFrame, DataFrame | None]:
+        """Return the rows of `dataset` that are used, and apart from them those that are new."""
+        label, method = self.getLabelCol(), self.getOrDefault(self.method)
+        features = self.getFeaturesCol() if method == "smote" else None
+        rows = keyed(dataset, self.getOrDefault(self.seed))
+        counts = bucket_counts(rows, self.uid, label, features)
+        totals = self._totals(counts)
+        for count in counts:
+            logger.info(
+                "%s: class %g: %d rows, %d after %s",
+                self.uid, count.label, count.rows, totals[count.label], method,
+            )  # fmt: skip
+        if features is None:
+            copies = F.explode(F.array_repeat(F.lit(0), F.col(COPIES)))
+            allotted = allot(rows, label, counts, totals).withColumn(COPIES, copies)
+            return allotted.drop(KEY, COPIES), None
+        growing = [count for count in counts if totals[count.label] > count.rows]
+        if not growing:
+            return dataset, None
+        self._warn_of_small(growing)
+        grown = rows.where(quoted(label).cast("double").isin([c.label for c in growing]))
+        added = {count.label: totals[count.label] - count.rows for count in growing}
+        size = self.getOrDefault(self.blockSize)
+        made = synthetic(
+            allot(grown, label, growing, added),
+            label,
+            features,
+            {count.label: ceil(count.rows / size) for count in growing},
+            k=self.getOrDefault(self.k),
+            seed=self.getOrDefault(self.seed),
+            block_size=size,
+        )
+        return dataset, made
+
+    def _totals(self, counts: list[ClassCount]) -> dict[float, int]:
+        """Rows of each class afterwards."""
+        rows = {count.label: count.rows for count in counts}
+        under = self.getOrDefault(self.method) == "under"
+        if not self.isDefined(self.targets):
+            ratio = self.getOrDefault(self.targetRatio)
+            if under:
+                most = floor(min(rows.values()) / ratio)
+                return {label: min(count, most) for label, count in rows.items()}
+            least = floor(ratio * max(rows.values()) + 0.5)
+            return {label: max(count, least) for label, count in rows.items()}
+        targets = self.getOrDefault(self.targets)
+        for label, target in targets.items():
+            if label not in rows:
+                known = ", ".join(f"{name:g}" for name in rows)
+                raise DataError(
+                    f"{self.uid}: targets names class {label:g}, which column "
+                    f"'{self.getLabelCol()}' does not hold; it holds {known}"
+                )
+            if target > rows[label] if under else target < rows[label]:
+                side, change = ("more", "over") if under else ("less", "under")
+                raise DataError(
+                    f"{self.uid}: targets asks for {target} rows of class {label:g}, {side} than "
+                    f"the {rows[label]} there are; change it or use method '{change}'"
+                )
+        return {**rows, **targets}
+
+    def _warn_of_small(self, growing: list[ClassCount]) -> None:
+        k = self.getOrDefault(self.k)
+        for count in growing:
+            if count.rows == 1:
+                logger.warning(
+                    "%s: class %g has one row and so no neighbour: it is repeated as it is",
+                    self.uid, count.label,
+                )  # fmt: skip
+            elif count.rows <= k:
+                logger.warning(
+                    "%s: class %g has %d rows: %d neighbours each in place of k=%d",
+                    self.uid, count.label, count.rows, count.rows - 1, k,
+                )  # fmt: skip
+
+
+def _estimator(value: Any) -> Estimator[Any]:
+    if not isinstance(value, Estimator):
+        raise TypeError(f"expected an Estimator, got {value!r}")
+    return value
+
+
+class _ResampledWriter(MLWriter):
+    def __init__(self, instance: Resampled) -> None:
+        super().__init__()
+        self.instance = instance
+
+    def saveImpl(self, path: str) -> None:
+        inner = self.instance.getEstimator()
+        if not isinstance(inner, MLWritable):
+            raise TypeError(f"{self.instance.uid}: its estimator {inner.uid} cannot be saved")
+        plain = {
+            param.name: value
+            for param, value in self.instance._paramMap.items()
+            if param.name != "estimator"
+        }
+        DefaultParamsWriter.saveMetadata(self.instance, path, self.sc, paramMap=plain)
+        inner.save(os.path.join(path, "estimator"))
+
+
+class _ResampledReader(MLReader[Resampled]):
+    def load(self, path: str) -> Resampled:
+        metadata = DefaultParamsReader.loadMetadata(path, self.sc)
+        loaded = Resampled()
+        loaded._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(loaded, metadata)
+        inner: Any = DefaultParamsReader.loadParamsInstance(
+            os.path.join(path, "estimator"), self.sc
+        )
+        return loaded._set(estimator=inner)

@@ -1,0 +1,261 @@
+"""Facets: the columns that bias is measured by, and how their rows fall on two sides."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    BooleanType,
+    DateType,
+    DoubleType,
+    FloatType,
+    NumericType,
+    StringType,
+    StructType,
+    TimestampType,
+)
+
+from spark_sentiment.core import find
+from spark_sentiment.errors import SchemaError
+
+FACET_TYPES = (NumericType, StringType, BooleanType, DateType, TimestampType)
+"""Column types that a facet may have."""
+
+D, A, NEITHER = 1, 0, 2
+"""Codes of the two sides, and of rows that a facet with `against` leaves out."""
+
+
+def spell(value: Any) -> str:
+    """Write a value as the report does: ``2.0``, ``true``, ``Tops``.
+
+    Examples
+    --------
+    >>> spell(2.0), spell(True), spell("Tops")
+    ('2.0', 'true', 'Tops')
+    """
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Tell whether two values are equal, or spelled alike (a date and its ISO text)."""
+    return bool(left == right) or spell(left) == spell(right)
+
+
+def same_text(left: str, right: str) -> bool:
+    """Tell whether two spelled values are the same text or the same number.
+
+    Examples
+    --------
+    >>> same_text("50", "50.0"), same_text("Tops", "tops")
+    (True, False)
+    """
+    if left == right:
+        return True
+    try:
+        return float(left) == float(right)
+    except ValueError:
+        return False
+
+
+def is_scalar(value: Any) -> bool:
+    """Tell whether a value can stand in JSON as a column's value: no null, no NaN."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | int)
+
+
+@dataclass(frozen=True)
+class Facet:
+    """A column whose groups are compared: d, the group asked about, with a, everyone else.
+
+    Parameters
+    ----------
+    column : str
+        A column of numbers, strings, booleans, dates or timestamps.
+    values : sequence, optional
+        These values together are d. By default each value of the column is d in turn.
+    against : sequence, optional
+        These values together are a; rows with any other value are on neither side. By default
+        a is everyone who is not d.
+    threshold : float, optional
+        Rows above it are d, the rest a; the column must be numeric.
+    pairs : bool, default False
+        Compare each value with each other value, instead of with the rest.
+    reference : mapping of value to probability, optional
+        What the facet's distribution is compared with; uniform by default. Its keys are the
+        column's values; with `values` or `threshold` they are the two sides as the report spells
+        them (``"> 50"`` and ``"<= 50"``; ``"Tops"`` and ``"rest"``).
+
+    Raises
+    ------
+    TypeError
+        Where the arguments contradict one another or are not JSON values.
+
+    Notes
+    -----
+    A row whose facet is null or NaN has no known group: it is on neither side, and the report's
+    notes count such rows.
+
+    Examples
+    --------
+    >>> Facet("Age", threshold=50).spelled(D), Facet("Age", threshold=50).spelled(A)
+    ('> 50', '<= 50')
+    >>> Facet("Division", values=["General"], against=["General Petite"]).to_dict()
+    {'column': 'Division', 'values': ['General'], 'against': ['General Petite']}
+    """
+
+    column: str
+    values: Sequence[Any] | None = None
+    against: Sequence[Any] | None = None
+    threshold: float | None = None
+    pairs: bool = False
+    reference: Mapping[Any, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.column, str) or not self.column:
+            raise TypeError(f"a facet's column must be a name, got {self.column!r}")
+        for name in ("values", "against"):
+            given = getattr(self, name)
+            if given is None:
+                continue
+            if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+                raise TypeError(f"facet '{self.column}': {name} must be a list, got {given!r}")
+            if not all(is_scalar(item) for item in given):
+                raise TypeError(
+                    f"facet '{self.column}': {name} must be strings, numbers or booleans, "
+                    f"got {given!r}"
+                )
+            object.__setattr__(self, name, tuple(given))
+        both = [v for v in self.values or () if any(same(v, w) for w in self.against or ())]
+        if both:
+            raise TypeError(f"facet '{self.column}': {both[0]!r} is in values and in against")
+        if self.threshold is not None:
+            if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float):
+                raise TypeError(
+                    f"facet '{self.column}': threshold must be a number, got {self.threshold!r}"
+                )
+            if not math.isfinite(self.threshold):
+                raise TypeError(f"facet '{self.column}': threshold must be finite")
+            if self.values is not None or self.against is not None:
+                raise TypeError(
+                    f"facet '{self.column}': a threshold goes with neither values nor against"
+                )
+        if not isinstance(self.pairs, bool):
+            raise TypeError(f"facet '{self.column}': pairs must be True or False")
+        if self.pairs and not self.each:
+            raise TypeError(f"facet '{self.column}': pairs goes with the column alone")
+        if self.pairs and self.against is not None:
+            raise TypeError(f"facet '{self.column}': pairs goes with the column alone")
+        if self.reference is not None:
+            object.__setattr__(self, "reference", _reference(self.column, self.reference))
+
+    @property
+    def each(self) -> bool:
+        """Whether each value is d in turn."""
+        return self.values is None and self.threshold is None
+
+    def spelled(self, code: int) -> str:
+        """Name a side of a facet with `values` or `threshold`."""
+        if self.threshold is not None:
+            return f"{'>' if code == D else '<='} {self.threshold}"
+        if code == D:
+            return ", ".join(spell(value) for value in self.values or ())
+        if self.against is None:
+            return "rest"
+        return ", ".join(spell(value) for value in self.against)
+
+    def bucket(self, schema: StructType) -> Column:
+        """Column that says where a row falls: a value of its own, or the code of its side.
+
+        Null where the facet is null or NaN.
+        """
+        source = known(schema, self.column)
+        if self.each:
+            return source
+        if self.threshold is not None:
+            return (source > F.lit(self.threshold)).cast("int")
+        inside = F.when(source.isin(*self.values or ()), F.lit(D))
+        if self.against is not None:
+            inside = inside.when(source.isin(*self.against), F.lit(A)).otherwise(F.lit(NEITHER))
+        else:
+            inside = inside.otherwise(F.lit(A))
+        return F.when(source.isNotNull(), inside)
+
+    def check(self, schema: StructType, uid: str) -> None:
+        """Raise SchemaError where the column is missing or of a type that cannot be split."""
+        kinds = (NumericType,) if self.threshold is not None else FACET_TYPES
+        find(schema, uid, self.column, *kinds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; ``Facet(**facet.to_dict())`` gives the facet back."""
+        full: dict[str, Any] = {
+            "column": self.column,
+            "values": None if self.values is None else list(self.values),
+            "against": None if self.against is None else list(self.against),
+            "threshold": self.threshold,
+            "pairs": self.pairs or None,
+            "reference": None if self.reference is None else dict(self.reference),
+        }
+        return {name: value for name, value in full.items() if value is not None}
+
+
+def as_facet(value: Any) -> Facet:
+    """Return a Facet from a Facet, from its dictionary, or from a column's name."""
+    if isinstance(value, Facet):
+        return value
+    if isinstance(value, str):
+        return Facet(value)
+    if isinstance(value, Mapping):
+        return Facet(**value)
+    raise TypeError(f"expected a Facet, its dictionary or a column name, got {value!r}")
+
+
+def facet_dict(value: Any) -> dict[str, Any]:
+    """Param converter: one facet, kept as a dictionary that JSON can hold."""
+    return as_facet(value).to_dict()
+
+
+def facet_dicts(value: Any) -> list[dict[str, Any]]:
+    """Param converter: a list of at least one facet, kept as dictionaries."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence) or not value:
+        raise TypeError(f"expected a list of facets, got {value!r}")
+    facets = [facet_dict(item) for item in value]
+    if any(facet in facets[:place] for place, facet in enumerate(facets)):
+        raise TypeError(f"expected distinct facets, got {value!r}")
+    return facets
+
+
+def known(schema: StructType, name: str) -> Column:
+    """Column `name` with NaN made null: neither says which group or class a row is of."""
+    source = F.col(f"`{name.replace('`', '``')}`")
+    if isinstance(schema[name].dataType, FloatType | DoubleType):
+        return F.when(~F.isnan(source), source)
+    return source
+
+
+def check_atomic(schema: StructType, uid: str, name: str) -> None:
+    """Raise SchemaError where column `name` cannot hold classes or groups."""
+    field = find(schema, uid, name)
+    if not isinstance(field.dataType, FACET_TYPES):
+        raise SchemaError(
+            f"{uid}: column '{name}' must be a number, string, boolean or date, "
+            f"found {field.dataType.simpleString()}"
+        )
+
+
+def _reference(column: str, given: Any) -> dict[str, float]:
+    """Return a reference distribution by spelled value, or raise TypeError."""
+    if not isinstance(given, Mapping) or not given:
+        raise TypeError(f"facet '{column}': reference must map values to probabilities")
+    out = {spell(key): share for key, share in given.items()}
+    numeric = all(
+        isinstance(p, int | float) and not isinstance(p, bool) and p >= 0 for p in out.values()
+    )
+    if not numeric or not math.isclose(sum(out.values()), 1.0, rel_tol=0, abs_tol=1e-6):
+        raise TypeError(
+            f"facet '{column}': reference must be probabilities that sum to 1, got {given!r}"
+        )
+    return {key: float(share) for key, share in out.items()}

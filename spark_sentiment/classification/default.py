@@ -1,0 +1,193 @@
+"""The default classifier: words, phrases and embeddings, combined by `Stacked`."""
+
+from collections.abc import Collection
+from typing import Any
+
+from pyspark.ml.classification import LogisticRegression, NaiveBayes
+from pyspark.ml.feature import IDF, CountVectorizer, Normalizer, VectorAssembler
+
+from spark_sentiment.classification.stacked import Stacked
+from spark_sentiment.text import NGrams
+
+# MLlib multiplies blocks of rows, and for sparse ones walks through all coefficients once a block:
+# few blocks, then.
+_BLOCK_MB = 16.0
+
+FEATURES = ("tfidf", "embedding")
+"""What the classifier can look at."""
+
+
+def tfidf(inputCol: str, outputCol: str, maxN: int = 2, minDF: float = 3.0) -> list[Any]:
+    """Return stages that turn a text into a unit vector of tf-idf weights of its n-grams.
+
+    Parameters
+    ----------
+    inputCol, outputCol : str
+        String column to read, which may be null, and vector column to add. The columns between
+        are called `outputCol` with ``_grams``, ``_counts`` and ``_weights`` after it.
+    maxN : int, default 2
+        Words in the longest n-gram.
+    minDF : float, default 3
+        Texts of the training data that must hold an n-gram, or it is left out.
+
+    Notes
+    -----
+    An n-gram counts once a text, however often it stands there. The vocabulary holds at most
+    262,144 n-grams, the most frequent ones; it is part of the model, some 20 bytes each.
+
+    Examples
+    --------
+    >>> from pyspark.ml import Pipeline
+    >>> df = spark.createDataFrame([("good fit",), ("bad fit",)], ["text"])
+    >>> model = Pipeline(stages=tfidf("text", "v", maxN=1, minDF=1)).fit(df)
+    >>> [sorted(row.v.toArray().round(3).tolist()) for row in model.transform(df).collect()]
+    [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]
+    """
+    grams, counts, weights = (f"{outputCol}_{part}" for part in ("grams", "counts", "weights"))
+    return [
+        NGrams(inputCol=inputCol, outputCol=grams, maxN=maxN),
+        CountVectorizer(inputCol=grams, outputCol=counts, minDF=minDF, binary=True),
+        IDF(inputCol=counts, outputCol=weights),
+        Normalizer(inputCol=weights, outputCol=outputCol),
+    ]
+
+
+def classifier(
+    features: Collection[str] = FEATURES,
+    *,
+    textCol: str = "text",
+    titleCol: str | None = "title",
+    embeddingCol: str = "embedding",
+    labelCol: str = "label",
+    ratingCol: str | None = None,
+    numFolds: int = 3,
+    regParam: float = 3e-5,
+    embeddingRegParam: float = 5e-3,
+    naiveBayes: bool = True,
+    maxIter: int = 25,
+    seed: int = 0,
+    parallelism: int = 2,
+    metric: str = "macroF1",
+    weightCol: str | None = None,
+) -> list[Any]:
+    """Return the stages of the default classifier, to be put in a Pipeline after the embedding.
+
+    A logistic regression and a naive Bayes classifier look at the tf-idf vectors of text and
+    title, another logistic regression at the embedding; `Stacked` combines them and tunes
+    thresholds for macro-F1.
+
+    Parameters
+    ----------
+    features : collection of {'tfidf', 'embedding'}
+        What to look at, one or both.
+    textCol, titleCol : str
+        Clean text, and title or None where there is none; both may hold nulls.
+    embeddingCol : str
+        Vector column of the text's embedding; not read without 'embedding' in `features`.
+    labelCol : str
+        The class, 0 to classes - 1.
+    ratingCol : str, optional
+        A finer label that training data has, such as the rating of 1 to 5, never null there. The
+        inner classifiers then learn to tell its levels apart, which they are better for, and
+        the combination makes classes of them. Scoring data needs neither column.
+    numFolds : int
+        As in `Stacked`.
+    regParam, embeddingRegParam : float
+        L2 penalty of the two regressions, on the mean loss of a row.
+    naiveBayes : bool
+        Whether naive Bayes takes part; its fit is one pass. It is the complement form of Rennie et
+        al., "Tackling the Poor Assumptions of Naive Bayes Text Classifiers" (ICML 2003), made for
+        classes of different size.
+    maxIter : int
+        Most iterations of each. More cost time in proportion; what they would still fit is
+        mostly noise in rare phrases.
+    seed : int
+        Of the folds; nothing else is random.
+    parallelism : int
+        Fits at the same time.
+    metric : {'macroF1', 'accuracy'}
+        What predictions are best for, as in `Stacked`.
+    weightCol : str, optional
+        Weight of each training row, for the inner classifiers.
+
+    Returns
+    -------
+    list of stages
+        The last is `Stacked`; it adds rawPrediction, probability and prediction.
+
+    Raises
+    ------
+    ValueError
+        Where `features` is empty or names something else.
+
+    Examples
+    --------
+    >>> [type(stage).__name__ for stage in classifier(["embedding"])]
+    ['Stacked']
+    >>> len(classifier(["tfidf"], titleCol=None))
+    5
+    """
+    unknown = sorted(set(features) - set(FEATURES))
+    if unknown or not features:
+        raise ValueError(f"classifier: features must be some of {FEATURES}, got {list(features)}")
+    target = ratingCol or labelCol
+    stages: list[Any] = []
+    learners: list[Any] = []
+    if "tfidf" in features:
+        inputs = [f"{textCol}_tfidf"]
+        grams, *stages = tfidf(textCol, inputs[0])
+        words = inputs[0]
+        if titleCol:
+            inputs.append(f"{titleCol}_tfidf")
+            title_grams, *weights = tfidf(titleCol, inputs[1], minDF=2.0)
+            # What learns nothing comes first, so that its result can be kept for all that do.
+            stages = [grams, title_grams, *stages, *weights]
+            words = "words_tfidf"
+            stages.append(VectorAssembler(inputCols=inputs, outputCol="words_named"))
+            # The assembler names each of its 50,000 numbers in the schema, which Spark then sends
+            # with every job of every iteration. After this there are no names.
+            stages.append(Normalizer(inputCol="words_named", outputCol=words))
+        else:
+            stages = [grams, *stages]
+        learners.append(
+            LogisticRegression(
+                featuresCol=words,
+                labelCol=target,
+                maxIter=maxIter,
+                regParam=regParam,
+                tol=1e-5,
+                maxBlockSizeInMB=_BLOCK_MB,
+                # A rare word is weighted up by idf already; its small variance is no reason to
+                # punish its coefficient less.
+                standardization=False,
+            )
+        )
+        if naiveBayes:
+            learners.append(
+                NaiveBayes(
+                    featuresCol=words, labelCol=target, modelType="complement", smoothing=0.5
+                )
+            )
+    if "embedding" in features:
+        learners.append(
+            LogisticRegression(
+                featuresCol=embeddingCol,
+                labelCol=target,
+                maxIter=maxIter,
+                regParam=embeddingRegParam,
+                tol=1e-5,
+                maxBlockSizeInMB=_BLOCK_MB,
+            )
+        )
+    if weightCol:
+        for learner in learners:
+            learner.setWeightCol(weightCol)
+    top = Stacked(
+        estimators=learners,
+        labelCol=labelCol,
+        numFolds=numFolds,
+        metric=metric,
+        seed=seed,
+        parallelism=parallelism,
+    )
+    return [*stages, top]

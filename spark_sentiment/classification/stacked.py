@@ -1,0 +1,483 @@
+"""A classifier on top of classifiers, fitted on what they say about rows they have not seen."""
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from multiprocessing.pool import ThreadPool
+from typing import Any
+
+import numpy as np
+from pyspark import inheritable_thread_target, keyword_only
+from pyspark.ml import Estimator, Model
+from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
+from pyspark.ml.param import Param, Params
+from pyspark.ml.param.shared import (
+    HasLabelCol,
+    HasPredictionCol,
+    HasProbabilityCol,
+    HasRawPredictionCol,
+)
+from pyspark.ml.util import (
+    DefaultParamsReader,
+    DefaultParamsWriter,
+    MLReadable,
+    MLReader,
+    MLWritable,
+    MLWriter,
+)
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, NumericType, StructField, StructType
+
+from spark_sentiment.balance import KEY, class_counts, keyed
+from spark_sentiment.classification.thresholds import best_offsets, margins
+from spark_sentiment.core import (
+    VECTOR,
+    absent,
+    find,
+    integer,
+    number,
+    one_of,
+    quoted,
+    schema_after,
+    to_array,
+    to_vector,
+)
+from spark_sentiment.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_FOLD = "__stacked_fold"
+_FEATURES = "__stacked_features"
+_OUTPUTS = ("rawPrediction", "probability", "prediction")
+# The floor of a probability before its logarithm is taken: finite, yet below what a class of one
+# row in a million can mean.
+_TINY = 1e-7
+
+
+class _Columns(HasLabelCol, HasPredictionCol, HasProbabilityCol, HasRawPredictionCol):
+    """Params that the estimator and its model share."""
+
+    uid: str
+
+    def _appended(self, schema: StructType) -> StructType:
+        fields = [
+            StructField(self.getRawPredictionCol(), VECTOR),
+            StructField(self.getProbabilityCol(), VECTOR),
+            StructField(self.getPredictionCol(), DoubleType(), nullable=False),
+        ]
+        for field in fields:
+            absent(schema, self.uid, field.name)
+        return StructType([*schema.fields, *fields])
+
+
+class Stacked(Estimator["StackedModel"], _Columns, MLReadable["Stacked"], MLWritable):
+    """Combine classifiers by a logistic regression on their out-of-fold probabilities.
+
+    The rows are cut into folds. Each classifier is fitted once per fold on all other folds, and so
+    gives probabilities for rows that it has not seen. On the logarithms of those, a multinomial
+    logistic regression learns how far to trust which classifier on which class; on the same
+    rows, thresholds are chosen that make macro-F1 largest. At last each classifier is fitted on
+    all rows.
+
+    The classifiers may predict another, finer label than `labelCol`, such as the rating of five
+    levels behind a sentiment of three: the second level learns what each finer class means.
+
+    Parameters
+    ----------
+    estimators : list of Estimator
+        Probabilistic classifiers, each with its own ``featuresCol`` and ``labelCol``; their output
+        columns are set by this stage. One is enough where only thresholds are wanted.
+    labelCol : str, default 'label'
+        Column of the class, numeric, from 0 to classes - 1.
+    predictionCol, probabilityCol, rawPredictionCol : str
+        Columns to add, as MLlib's classifiers do: the class (double), and two vectors of length
+        classes. `probability` is not shifted by the thresholds, so its largest entry need not be
+        the class predicted.
+    numFolds : int of at least 2, default 3
+        Fits of each classifier, beside the last one.
+    metric : {'macroF1', 'accuracy'}, default 'macroF1'
+        What the predicted class is best for. ``accuracy`` sets no thresholds.
+    regParam : float of at least 0, default 1e-4
+        L2 penalty of the second level.
+    seed : int, default 0
+        Of the folds.
+    parallelism : int of at least 1, default 1
+        Classifiers fitted at the same time.
+
+    Raises
+    ------
+    SchemaError
+        Where `labelCol` is missing or not numeric, an output column exists, or a classifier
+        refuses the schema; before any job.
+    DataError
+        Where the table is empty, one class is all there is, a label is not a whole number from 0
+        on, or a fold is left without rows.
+
+    Notes
+    -----
+    Rows with a null label take no part in fit. A fold is a hash of `seed` and of the columns that
+    fit reads, so the same rows give the same folds however they are partitioned, and equal rows
+    share a fold. A class that the other folds lack has probability 0 there.
+
+    Cost: ``numFolds + 1`` fits of each classifier on rows kept in memory and on disk, one small fit
+    and two aggregations. The rows are a checkpoint: in the session's checkpoint folder where one is
+    set, else on the executors, where the loss of one fails the fit. The driver holds at most
+    500,000 cells of a histogram.
+
+    References
+    ----------
+    D. H. Wolpert, "Stacked Generalization", Neural Networks 5 (1992).
+
+    Examples
+    --------
+    >>> from pyspark.ml.classification import LogisticRegression, NaiveBayes
+    >>> from pyspark.ml.linalg import Vectors
+    >>> rows = [(float(i % 3), Vectors.dense([i % 3 + i % 2, i % 5])) for i in range(60)]
+    >>> df = spark.createDataFrame(rows, ["label", "features"])
+    >>> stacked = Stacked(estimators=[LogisticRegression(maxIter=10), NaiveBayes()], numFolds=2)
+    >>> model = stacked.fit(df)
+    >>> model.transform(df).columns
+    ['label', 'features', 'rawPrediction', 'probability', 'prediction']
+    >>> len(model.models), model.numClasses
+    (2, 3)
+    """
+
+    estimators: Param[list[Estimator[Any]]] = Param(
+        Params._dummy(), "estimators", "probabilistic classifiers", lambda v: _classifiers(v)
+    )
+    numFolds: Param[int] = Param(Params._dummy(), "numFolds", "folds, at least 2", integer(2))
+    metric: Param[str] = Param(
+        Params._dummy(), "metric", "macroF1 or accuracy", one_of("macroF1", "accuracy")
+    )
+    regParam: Param[float] = Param(
+        Params._dummy(), "regParam", "L2 penalty of the second level", number(0)
+    )
+    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the folds", integer(0, 2**63 - 1))
+    parallelism: Param[int] = Param(
+        Params._dummy(), "parallelism", "classifiers fitted at the same time", integer(1)
+    )
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        estimators: Sequence[Estimator[Any]] | None = None,
+        labelCol: str = "label",
+        predictionCol: str = "prediction",
+        probabilityCol: str = "probability",
+        rawPredictionCol: str = "rawPrediction",
+        numFolds: int = 3,
+        metric: str = "macroF1",
+        regParam: float = 1e-4,
+        seed: int = 0,
+        parallelism: int = 1,
+    ) -> None:
+        super().__init__()
+        self._setDefault(numFolds=3, metric="macroF1", regParam=1e-4, seed=0, parallelism=1)
+        self._set(**self._input_kwargs)
+
+    @keyword_only
+    def setParams(
+        self,
+        *,
+        estimators: Sequence[Estimator[Any]] | None = None,
+        labelCol: str = "label",
+        predictionCol: str = "prediction",
+        probabilityCol: str = "probability",
+        rawPredictionCol: str = "rawPrediction",
+        numFolds: int = 3,
+        metric: str = "macroF1",
+        regParam: float = 1e-4,
+        seed: int = 0,
+        parallelism: int = 1,
+    ) -> "Stacked":
+        """Set the Params that are named."""
+        return self._set(**self._input_kwargs)
+
+    def getEstimators(self) -> list[Estimator[Any]]:
+        """Return the classifiers that are combined."""
+        return list(self.getOrDefault("estimators"))
+
+    def copy(self, extra: Mapping[Param[Any], Any] | None = None) -> "Stacked":
+        """Copy with `extra` Params, which reach the inner classifiers too."""
+        extra = dict(extra or {})
+        twin = super().copy(extra)
+        if twin.isSet(twin.estimators):
+            twin._set(estimators=[inner.copy(extra) for inner in twin.getEstimators()])
+        return twin
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """Return the schema that the model yields; raise SchemaError where it cannot."""
+        find(schema, self.uid, self.getLabelCol(), NumericType)
+        out = self._appended(schema)
+        for inner in self._named():
+            schema_after(inner, schema)
+        return out
+
+    def write(self) -> MLWriter:
+        """Return a writer that saves each classifier in a folder beside the metadata."""
+        return _Writer(self, {f"estimators/{i}": e for i, e in enumerate(self.getEstimators())})
+
+    @classmethod
+    def read(cls) -> "MLReader[Stacked]":
+        """Return the reader of what `write` saves."""
+        return _EstimatorReader()
+
+    def _named(self) -> list[Estimator[Any]]:
+        """Give the classifiers, writing to columns that do not get in each other's way."""
+        named = []
+        for i, inner in enumerate(self.getEstimators()):
+            names = {f"{name}Col": _column(i, name) for name in _OUTPUTS}
+            named.append(inner.copy({inner.getParam(param): v for param, v in names.items()}))
+        return named
+
+    def _fit(self, dataset: DataFrame) -> "StackedModel":
+        self.transformSchema(dataset.schema)
+        folds, label = self.getOrDefault(self.numFolds), self.getLabelCol()
+        used = dataset.select([quoted(name) for name in self._used(dataset.columns)])
+        rows = _computed(keyed(used, self.getOrDefault(self.seed)))
+        classes = self._classes(rows)
+        data = rows.where(quoted(label).isNotNull())
+        data = data.withColumn(_FOLD, F.pmod(F.col(KEY), F.lit(folds))).drop(KEY)
+        named = self._named()
+        parts = [data.where(F.col(_FOLD) != fold) for fold in range(folds)]
+        tasks = [(inner, part) for part in [*parts, data] for inner in named]
+        fits = self._all_fits(tasks)
+        *by_fold, last = [fits[i : i + len(named)] for i in range(0, len(fits), len(named))]
+        widths = [int(model.numClasses) for model in last]
+        unseen = [
+            _scored(models, widths, data.where(F.col(_FOLD) == fold)).select(
+                quoted(label).cast("double").alias(label), _FEATURES
+            )
+            for fold, models in enumerate(by_fold)
+        ]
+        answers = reduce(DataFrame.union, unseen).coalesce(max(1, rows.rdd.getNumPartitions()))
+        top = self._top(_computed(answers), classes)
+        model = StackedModel(models=last, top=top, widths=widths)
+        return self._copyValues(model)
+
+    def _used(self, columns: list[str]) -> list[str]:
+        """Give those of `columns` that fit reads: what the classifiers' ``...Col`` Params name."""
+        named = {
+            inner.getOrDefault(param)
+            for inner in self.getEstimators()
+            for param in inner.params
+            if param.name.endswith("Col") and inner.isDefined(param)
+        }
+        return [name for name in columns if name in named or name == self.getLabelCol()]
+
+    def _classes(self, rows: DataFrame) -> int:
+        counts = class_counts(rows, self.uid, self.getLabelCol())
+        wrong = [label for label in counts if label < 0 or label != int(label)]
+        if wrong:
+            raise DataError(
+                f"{self.uid}: column '{self.getLabelCol()}' holds {wrong[0]}; classes are whole "
+                "numbers from 0 on"
+            )
+        return int(max(counts)) + 1
+
+    def _all_fits(self, tasks: list[tuple[Estimator[Any], DataFrame]]) -> list[Any]:
+        def fit(task: tuple[Estimator[Any], DataFrame]) -> Any:
+            inner, data = task
+            model = inner.fit(data)
+            logger.info("%s: %s fitted", self.uid, inner.uid)
+            return model
+
+        threads = self.getOrDefault(self.parallelism)
+        if threads == 1:
+            return [fit(task) for task in tasks]
+        with ThreadPool(min(threads, len(tasks))) as pool:
+            return pool.map(inheritable_thread_target(fit), tasks, chunksize=1)
+
+    def _top(self, answers: DataFrame, classes: int) -> LogisticRegressionModel:
+        label = self.getLabelCol()
+        learner = LogisticRegression(
+            featuresCol=_FEATURES,
+            labelCol=label,
+            family="multinomial",
+            maxIter=50,
+            regParam=self.getOrDefault(self.regParam),
+            tol=1e-5,
+        )
+        top: LogisticRegressionModel = learner.fit(answers)
+        if self.getOrDefault(self.metric) == "macroF1":
+            found = margins(top.transform(answers), label, "probability", classes)
+            offsets = best_offsets(*found)
+            logger.info("%s: offsets of log-probability %s", self.uid, offsets.tolist())
+            top._set(thresholds=np.exp(-offsets).tolist())
+        return top
+
+
+class StackedModel(Model, _Columns, MLReadable["StackedModel"], MLWritable):
+    """Classifiers, and the logistic regression that combines their probabilities.
+
+    Parameters
+    ----------
+    models : list of Model
+        The fitted classifiers.
+    top : LogisticRegressionModel
+        The second level; its ``thresholds`` are the tuned ones.
+    widths : list of int
+        Number of probabilities that each classifier gives.
+
+    Notes
+    -----
+    Adds the three columns of `Stacked` and needs no label. Plain MLlib inside: no Python worker
+    starts.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Any] = (),
+        top: LogisticRegressionModel | None = None,
+        widths: Sequence[int] = (),
+    ) -> None:
+        super().__init__()
+        self.models = list(models)
+        self.top = top
+        self.widths = list(widths)
+
+    @property
+    def numClasses(self) -> int:
+        """Number of classes that are told apart."""
+        return int(self._second().numClasses)
+
+    @property
+    def thresholds(self) -> list[float] | None:
+        """A class wins where probability / threshold is largest; None where none were tuned."""
+        top = self._second()
+        return list(top.getOrDefault("thresholds")) if top.isSet("thresholds") else None
+
+    def copy(self, extra: Mapping[Param[Any], Any] | None = None) -> "StackedModel":
+        """Copy with `extra` Params; the fitted parts are copied as well."""
+        twin = super().copy(dict(extra or {}))
+        twin.models = [model.copy() for model in self.models]
+        twin.top = self._second().copy()
+        return twin
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """Return the schema `transform` yields; raise SchemaError where it cannot."""
+        for model in self.models:
+            find(schema, self.uid, model.getFeaturesCol(), type(VECTOR))
+        return self._appended(schema)
+
+    def write(self) -> MLWriter:
+        """Return a writer that saves each part in a folder beside the metadata."""
+        parts = {f"models/{i}": model for i, model in enumerate(self.models)}
+        return _Writer(self, {**parts, "top": self._second()}, {"widths": self.widths})
+
+    @classmethod
+    def read(cls) -> "MLReader[StackedModel]":
+        """Return the reader of what `write` saves."""
+        return _ModelReader()
+
+    def _second(self) -> LogisticRegressionModel:
+        if self.top is None:
+            raise DataError(f"{self.uid}: it was not fitted; get one from Stacked.fit or load")
+        return self.top
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        out = self.transformSchema(dataset.schema)
+        top = self._second().copy()
+        top._set(
+            featuresCol=_FEATURES,
+            predictionCol=self.getPredictionCol(),
+            probabilityCol=self.getProbabilityCol(),
+            rawPredictionCol=self.getRawPredictionCol(),
+        )
+        scored = _scored(self.models, self.widths, dataset)
+        return top.transform(scored).select([quoted(name) for name in out.names])
+
+
+def _column(index: int, output: str) -> str:
+    return f"__stacked_{index}_{output}"
+
+
+def _scored(models: Sequence[Any], widths: Sequence[int], data: DataFrame) -> DataFrame:
+    """Add the logarithms of all models' probabilities as one vector."""
+    for model in models:
+        data = model.transform(data)
+    arrays = [_padded(_column(i, "probability"), width) for i, width in enumerate(widths)]
+    logs = F.transform(F.concat(*arrays), lambda p: F.log(F.greatest(p, F.lit(_TINY))))
+    data = data.withColumn(_FEATURES, to_vector(logs))
+    return data.drop(*[_column(i, name) for i in range(len(models)) for name in _OUTPUTS])
+
+
+def _padded(probability: str, width: int) -> Column:
+    """Give the array of a model's probabilities, 0 for the last classes where it knows fewer."""
+    known = to_array(F.col(probability))
+    return F.slice(F.concat(known, F.array_repeat(F.lit(0.0), width)), 1, width)
+
+
+def _computed(data: DataFrame) -> DataFrame:
+    """Compute the rows now, and forget what they were made by.
+
+    A fit starts a job for each iteration, and Spark sends with each job all that its rows were ever
+    made by, though they are cached: a vocabulary of 50,000 n-grams takes longer to send than an
+    iteration to compute.
+    """
+    if data.sparkSession.sparkContext.getCheckpointDir():
+        return data.checkpoint()
+    return data.localCheckpoint()
+
+
+def _classifiers(value: Any) -> list[Estimator[Any]]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise TypeError(f"expected a list of classifiers, got {value!r}")
+    for item in value:
+        needed = ("featuresCol", "labelCol", *(f"{name}Col" for name in _OUTPUTS))
+        if not isinstance(item, Estimator) or not all(map(item.hasParam, needed)):
+            raise TypeError(f"expected Estimators that give probabilities, got {item!r}")
+    return list(value)
+
+
+class _Writer(MLWriter):
+    def __init__(
+        self, instance: Any, parts: Mapping[str, Any], extra: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        self.instance, self.parts, self.extra = instance, parts, extra or {}
+
+    def saveImpl(self, path: str) -> None:
+        for part in self.parts.values():
+            if not isinstance(part, MLWritable):
+                raise TypeError(f"{self.instance.uid}: its part {part.uid} cannot be saved")
+        plain = {p.name: v for p, v in self.instance._paramMap.items() if p.name != "estimators"}
+        extra = {**self.extra, "parts": len(self.parts)}
+        DefaultParamsWriter.saveMetadata(
+            self.instance, path, self.sc, extraMetadata=extra, paramMap=plain
+        )
+        for folder, part in self.parts.items():
+            part.save(os.path.join(path, folder))
+
+
+class _EstimatorReader(MLReader[Stacked]):
+    def load(self, path: str) -> Stacked:
+        metadata = DefaultParamsReader.loadMetadata(path, self.sc)
+        loaded: Stacked = _restored(Stacked(), metadata)
+        parts = [_part(path, f"estimators/{i}", self.sc) for i in range(metadata["parts"])]
+        if parts:
+            loaded._set(estimators=parts)
+        return loaded
+
+
+class _ModelReader(MLReader[StackedModel]):
+    def load(self, path: str) -> StackedModel:
+        metadata = DefaultParamsReader.loadMetadata(path, self.sc)
+        models = [_part(path, f"models/{i}", self.sc) for i in range(metadata["parts"] - 1)]
+        top = _part(path, "top", self.sc)
+        loaded: StackedModel = _restored(StackedModel(models, top, metadata["widths"]), metadata)
+        return loaded
+
+
+def _restored(instance: Any, metadata: dict[str, Any]) -> Any:
+    instance._resetUid(metadata["uid"])
+    DefaultParamsReader.getAndSetParams(instance, metadata)
+    return instance
+
+
+def _part(path: str, folder: str, context: Any) -> Any:
+    return DefaultParamsReader.loadParamsInstance(os.path.join(path, folder), context)

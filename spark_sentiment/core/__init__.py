@@ -1,0 +1,53 @@
+"""What every stage stands on: Param converters, schema checks, columns by name.
+
+``params`` holds the converters that check a Param's value, ``columns`` the checks of a schema and
+the ways from vectors to arrays and back. Nothing here knows reviews, tables or jobs.
+"""
+
+from spark_sentiment.core.columns import (
+    VECTOR,
+    absent,
+    appended,
+    find,
+    lookup,
+    quoted,
+    schema_after,
+    to_array,
+    to_vector,
+)
+from spark_sentiment.core.params import (
+    boolean,
+    by_label,
+    integer,
+    names_by_key,
+    number,
+    numbers,
+    numbers_by_key,
+    one_of,
+    optional,
+    string,
+    strings,
+)
+
+__all__ = [
+    "VECTOR",
+    "absent",
+    "appended",
+    "boolean",
+    "by_label",
+    "find",
+    "integer",
+    "lookup",
+    "names_by_key",
+    "number",
+    "numbers",
+    "numbers_by_key",
+    "one_of",
+    "optional",
+    "quoted",
+    "schema_after",
+    "string",
+    "strings",
+    "to_array",
+    "to_vector",
+]

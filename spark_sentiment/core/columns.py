@@ -1,0 +1,148 @@
+"""Columns and schemas as all stages need them: names, checks, vectors and arrays."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pyspark.errors import IllegalArgumentException
+from pyspark.ml import Pipeline
+from pyspark.ml.linalg import VectorUDT
+from pyspark.ml.wrapper import JavaParams
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, NumericType, StringType, StructField, StructType
+
+from spark_sentiment.errors import SchemaError
+
+VECTOR = VectorUDT()
+
+
+def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> StructField:
+    """Return the field called `name`, or raise SchemaError where it is missing or mistyped.
+
+    Parameters
+    ----------
+    schema : StructType
+        The schema to look in.
+    uid : str
+        Who asks; it opens the message.
+    name : str
+        Column to find, spelled exactly.
+    *types : type of DataType
+        What is accepted (``NumericType`` stands for every number); none accepts anything.
+    """
+    if name not in schema.names:
+        raise SchemaError(
+            f"{uid}: column '{name}' is missing; the columns are: {', '.join(schema.names)}"
+        )
+    field: StructField = schema[name]
+    if types and not isinstance(field.dataType, types):
+        wanted = " or ".join(_spelled(kind) for kind in types)
+        raise SchemaError(
+            f"{uid}: column '{name}' must be {wanted}, found {field.dataType.simpleString()}"
+        )
+    return field
+
+
+def absent(schema: StructType, uid: str, name: str) -> None:
+    """Raise SchemaError where `schema` already has a column that Spark would take for `name`."""
+    taken = [column for column in schema.names if column.lower() == name.lower()]
+    if taken:
+        raise SchemaError(
+            f"{uid}: output column '{name}' already exists; drop '{taken[0]}' or set another name"
+        )
+
+
+def appended(
+    schema: StructType, uid: str, inputs: Sequence[str], kind: type[DataType], out: StructField
+) -> StructType:
+    """Check that `inputs` are there, of type `kind`, and `out` is not; return schema with `out`."""
+    for name in inputs:
+        find(schema, uid, name, kind)
+    absent(schema, uid, out.name)
+    return StructType([*schema.fields, out])
+
+
+def schema_after(stage: Any, schema: StructType) -> StructType:
+    """Return the schema that `stage`, or the model it fits, yields on `schema`; no job runs.
+
+    Works for our stages, for MLlib's and for a Pipeline of both. A stage of another library that
+    declares nothing is taken to leave the schema alone, and ends the check of its Pipeline.
+
+    Raises
+    ------
+    SchemaError
+        Where a stage cannot work on the schema that reaches it.
+    """
+    if isinstance(stage, Pipeline):
+        for part in stage.getStages():
+            if not _declares(part):
+                break
+            schema = schema_after(part, schema)
+        return schema
+    if not _declares(stage):
+        return schema
+    if hasattr(stage, "transformSchema"):
+        declared: StructType = stage.transformSchema(schema)
+        return declared
+    session = SparkSession.getActiveSession()
+    if session is None or stage._java_obj is None:
+        return schema
+    stage._transfer_params_to_java()
+    try:
+        out = stage._java_obj.transformSchema(session._jsparkSession.parseDataType(schema.json()))
+    except IllegalArgumentException as error:
+        raise SchemaError(
+            f"{stage.uid}: {str(error).removeprefix('requirement failed: ')}"
+        ) from error
+    return StructType.fromJson(json.loads(out.json()))
+
+
+def _declares(stage: Any) -> bool:
+    return isinstance(stage, Pipeline | JavaParams) or hasattr(stage, "transformSchema")
+
+
+def _spelled(kind: type[DataType]) -> str:
+    """Name a type as Spark SQL does, for a message."""
+    names = {NumericType: "a number", StringType: "string", VectorUDT: "vector"}
+    return names.get(kind, kind.__name__.removesuffix("Type").lower())
+
+
+def quoted(name: str) -> Column:
+    """Return the column of exactly this name, dots and all."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def lookup(values: Mapping[float, Any], key: Column) -> Column:
+    """Return the value that `values` holds for `key`; null for a key that is not there."""
+    pairs = [F.lit(item) for pair in values.items() for item in pair]
+    return F.try_element_at(F.create_map(*pairs), key)
+
+
+def to_array(vector: Column, dtype: str = "float64") -> Column:
+    """Return a vector column as an array of 'float64' or 'float32'; its task fails on a null.
+
+    Examples
+    --------
+    >>> from pyspark.ml.linalg import Vectors
+    >>> df = spark.createDataFrame([(Vectors.sparse(3, [1], [2.0]),)], ["v"])
+    >>> df.select(to_array(df.v)).head()[0]
+    [0.0, 2.0, 0.0]
+    """
+    from pyspark.ml.functions import vector_to_array
+
+    return vector_to_array(vector, dtype)
+
+
+def to_vector(array: Column) -> Column:
+    """Return a column of arrays of numbers as dense vectors; its task fails on a null.
+
+    Examples
+    --------
+    >>> df = spark.createDataFrame([([0.0, 2.0],)], ["a"])
+    >>> df.select(to_vector(df.a)).head()[0]
+    DenseVector([0.0, 2.0])
+    """
+    from pyspark.ml.functions import array_to_vector
+
+    return array_to_vector(array)

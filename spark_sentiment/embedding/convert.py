@@ -1,0 +1,202 @@
+"""A BERT-family checkpoint -> one ONNX file, with pooling and normalisation inside, without torch.
+
+The file serves every engine: OpenVINO and onnxruntime in `BertEmbeddings`, and Spark NLP's
+BertSentenceEmbeddings. It takes ``input_ids``, ``attention_mask`` and ``token_type_ids`` (int64,
+[batch, tokens]) and gives ``last_hidden_state`` (float32, [batch, width]): the name is the one
+Spark NLP looks for, the value one vector a text. Texts must be padded on the right.
+"""
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from tokenizers import Tokenizer, normalizers
+
+from spark_sentiment.embedding import checkpoint
+from spark_sentiment.embedding.cache import cache_folder, drafted
+from spark_sentiment.embedding.checkpoint import POOLINGS, Checkpoint
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raised whenever the same checkpoint would give another file; part of every fingerprint."""
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One converted checkpoint: a folder that an executor can use without the checkpoint.
+
+    Attributes
+    ----------
+    folder : str
+        Holds the two files.
+    fingerprint : str
+        32 hexadecimal digits that stand for the weights, the tokenizer, the pooling, the
+        normalisation, the layers kept and the version of this conversion.
+    width : int
+        Numbers in a vector.
+    max_length : int
+        Longest text, in tokens, that the checkpoint asks for.
+    positions : int
+        Longest text, in tokens, that it can embed.
+    pad_id : int
+        Token that fills up a shorter text.
+    normalize : bool
+        Whether vectors have length 1.
+    """
+
+    folder: str
+    fingerprint: str
+    width: int
+    max_length: int
+    positions: int
+    pad_id: int
+    normalize: bool
+
+    @property
+    def model(self) -> Path:
+        """The ONNX file; its name says what it is, so that it may travel alone."""
+        return Path(self.folder, f"{self.fingerprint}.onnx")
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer's file, with neither padding nor truncation set."""
+        return Path(self.folder, f"{self.fingerprint}.json")
+
+
+def convert(
+    path: str | None = None,
+    *,
+    pooling: str = "auto",
+    normalize: bool | None = None,
+    num_layers: int | None = None,
+    checksum: str | None = None,
+    spark: SparkSession | None = None,
+) -> Converted:
+    """Return the ONNX form of a checkpoint, from the cache where it was made before.
+
+    Parameters
+    ----------
+    path : str, optional
+        The installed all-MiniLM-L6-v2 by default; else a local folder or an address that Hadoop
+        reads, such as ``s3a://bucket/folder``.
+    pooling : {'auto', 'mean', 'cls', 'max'}, default 'auto'
+        How token vectors become one: their mean, the first token's, the largest of each number;
+        'auto' as the checkpoint says.
+    normalize : bool, optional
+        Whether to bring vectors to length 1; by default as the checkpoint says.
+    num_layers : int, optional
+        Layers to keep, from the first; all by default. Pooling and normalisation then work on what
+        the last of these gives.
+    checksum : str, optional
+        SHA-256 that ``model.safetensors`` must have.
+    spark : SparkSession, optional
+        Reads a remote address; the active session by default.
+
+    Returns
+    -------
+    Converted
+        In the folder that `spark_sentiment.cache.cache_folder` names.
+
+    Raises
+    ------
+    CheckpointError
+        Where the folder lacks a part, a part is damaged, or the model is of an unknown family.
+
+    Notes
+    -----
+    The first call of a model reads its weights once and writes as much again (1 s for MiniLM's
+    90 MB); later calls only hash the weights, once a process.
+
+    Examples
+    --------
+    >>> convert().width
+    384
+    """
+    source = checkpoint.read(checkpoint.locate(path, spark), checksum)
+    chosen = source.pooling if pooling == "auto" else pooling
+    if chosen not in POOLINGS:
+        raise source.failure(
+            "1_Pooling/config.json",
+            f"asks for {source.pooling_found}",
+            f"set pooling to one of {', '.join(POOLINGS)}",
+        )
+    unit = source.normalize if normalize is None else normalize
+    there = int(source.config["num_hidden_layers"])
+    if num_layers is not None and not 1 <= num_layers <= there:
+        raise source.failure(
+            "config.json", f"says {there} layers", f"set numLayers to 1..{there}, not {num_layers}"
+        )
+    return _converted(source, chosen, unit, None if num_layers == there else num_layers)
+
+
+def _fingerprint(source: Checkpoint, pooling: str, normalize: bool, layers: int | None) -> str:
+    parts = [
+        VERSION,
+        source.sha256,
+        checkpoint.sha256(source.folder / "tokenizer.json"),
+        dict(source.config),
+        pooling,
+        normalize,
+        source.lower,
+        source.max_length,
+        *([] if layers is None else [layers]),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _converted(source: Checkpoint, pooling: str, normalize: bool, layers: int | None) -> Converted:
+    """Look the conversion up in the cache, or make it."""
+    fingerprint = _fingerprint(source, pooling, normalize, layers)
+    final = cache_folder() / fingerprint
+    settings = final / "settings.json"
+    if settings.is_file():
+        return Converted(folder=str(final), **json.loads(settings.read_text("utf-8")))
+    # Slow to import, and Spark's workers, which import this module as well, never convert.
+    from spark_sentiment.embedding.graph import build
+
+    log.info("converting checkpoint %s into %s", source.folder, final)
+    with drafted(final) as draft:
+        tokenizer = _tokenizer(source)
+        result = Converted(
+            folder=str(final),
+            fingerprint=fingerprint,
+            width=int(source.config["hidden_size"]),
+            max_length=source.max_length,
+            positions=source.positions,
+            pad_id=int(source.config.get("pad_token_id") or 0),
+            normalize=normalize,
+        )
+        model = build(source, pooling, normalize, layers)
+        (draft / result.model.name).write_bytes(model.SerializeToString())
+        tokenizer.save(str(draft / result.tokenizer.name))
+        known = {key: value for key, value in asdict(result).items() if key != "folder"}
+        (draft / "settings.json").write_text(json.dumps(known), "utf-8")
+    return result
+
+
+def _tokenizer(source: Checkpoint) -> Tokenizer:
+    """Return the checkpoint's tokenizer, checked against the weights, without padding."""
+    path = source.folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises Exception itself
+        raise source.failure(
+            "tokenizer.json", f"cannot be read ({error})", "fetch the checkpoint again"
+        ) from error
+    highest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+    if highest >= source.config["vocab_size"]:
+        raise source.failure(
+            "tokenizer.json",
+            f"has token id {highest}, the model knows {source.config['vocab_size']} tokens",
+            "take tokenizer.json and the weights from one checkpoint",
+        )
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    if source.lower:
+        steps = [normalizers.Lowercase(), *filter(None, [tokenizer.normalizer])]
+        tokenizer.normalizer = normalizers.Sequence(steps)
+    return tokenizer

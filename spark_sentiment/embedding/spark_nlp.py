@@ -1,0 +1,195 @@
+"""The same ONNX file inside Spark NLP, so that one Pipeline may hold its annotators beside ours.
+
+Spark NLP is an optional extra, and its jar must be on the class path before the session starts::
+
+    pip install spark-sentiment[spark-nlp]
+    get_session("app", conf=spark_nlp_conf())
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pyspark.ml import Transformer
+from pyspark.ml.feature import SQLTransformer
+from pyspark.sql import SparkSession
+from tokenizers import Tokenizer
+
+from spark_sentiment.embedding.cache import cache_folder, drafted
+from spark_sentiment.embedding.convert import Converted, convert
+from spark_sentiment.errors import CheckpointError, SetupError
+
+SPARK_NLP_PACKAGES = (
+    "com.johnsnowlabs.nlp:spark-nlp_2.12:5.5.3",
+    "org.tensorflow:tensorflow-core-api:0.4.2",
+)
+"""Maven coordinates to start a session with."""
+
+# Native parts that Maven Central does not have for this version; ONNX needs none of them.
+_EXCLUDES = (
+    "com.johnsnowlabs.nlp:tensorflow-cpu_2.12",
+    "com.johnsnowlabs.nlp:jsl-llamacpp-cpu_2.12",
+    "com.johnsnowlabs.nlp:jsl-openvino-cpu_2.12",
+)
+
+
+def spark_nlp_conf() -> dict[str, str]:
+    """Return the Spark settings that a session needs before it can run Spark NLP.
+
+    Returns
+    -------
+    dict of str to str
+        For ``spark-submit --conf`` lines or a session builder. `session` sets
+        ``spark.jars.packages`` itself: give it ``packages=list(SPARK_NLP_PACKAGES)`` as well.
+
+    Notes
+    -----
+    The first session downloads 95 jars, 290 MB.
+
+    Examples
+    --------
+    >>> spark_nlp_conf()["spark.jars.packages"].split(",")[0]
+    'com.johnsnowlabs.nlp:spark-nlp_2.12:5.5.3'
+    """
+    return {
+        "spark.jars.packages": ",".join(SPARK_NLP_PACKAGES),
+        "spark.jars.excludes": ",".join(_EXCLUDES),
+        "spark.serializer": "org.apache.spark.serializer.KryoSerializer",
+        "spark.kryoserializer.buffer.max": "1g",
+    }
+
+
+def spark_nlp_chain(
+    inputCol: str,
+    outputCol: str,
+    modelPath: str | None = None,
+    *,
+    pooling: str = "auto",
+    normalize: bool | None = None,
+    numLayers: int | None = None,
+    maxLength: int | None = None,
+    batchSize: int = 8,
+    checksum: str | None = None,
+) -> list[Transformer]:
+    """Return Spark NLP stages that embed `inputCol` with the same ONNX file as `BertEmbeddings`.
+
+    Parameters
+    ----------
+    inputCol : str
+        Column to read, of type string.
+    outputCol : str
+        Column to add, a dense vector; null where the text is null, and the vector of no words where
+        it is empty or blank.
+    modelPath, pooling, normalize, numLayers, maxLength, checksum
+        As the Params of `BertEmbeddings`.
+    batchSize : int, default 8
+        Texts that Spark NLP gives the model at once.
+
+    Returns
+    -------
+    list of Transformer
+        DocumentAssembler, BertSentenceEmbeddings, EmbeddingsFinisher and an SQLTransformer, for a
+        Pipeline. They also add ``{outputCol}_document``, ``_sentence`` and ``_finished``: other
+        annotators can read the first, and any may be dropped.
+
+    Raises
+    ------
+    SetupError
+        Where Spark NLP's package or jar is missing, or no session is active.
+    CheckpointError
+        Where the checkpoint cannot be converted, or its tokenizer is no WordPiece, the one kind
+        that BertSentenceEmbeddings has.
+
+    Notes
+    -----
+    Spark NLP computes in f32 and has a WordPiece tokenizer of its own: on plain text it finds the
+    same tokens. `BertEmbeddings` gives the same vectors many times faster; this chain is for a
+    Pipeline whose other stages are Spark NLP's.
+    """
+    spark = SparkSession.getActiveSession()
+    if spark is None:
+        raise SetupError("Spark NLP: no Spark session is active; start one with spark_nlp_conf()")
+    base, annotator = _annotators(spark)
+    converted = convert(
+        modelPath,
+        pooling=pooling,
+        normalize=normalize,
+        num_layers=numLayers,
+        checksum=checksum,
+        spark=spark,
+    )
+    document, sentence, finished = (
+        f"{outputCol}_{part}" for part in ("document", "sentence", "finished")
+    )
+    # Spark NLP takes a null for an empty text.
+    vector = f"CASE WHEN `{inputCol}` IS NOT NULL THEN `{finished}`[0] END"
+    embeddings = (
+        annotator.BertSentenceEmbeddings.loadSavedModel(str(_saved_model(converted)), spark)
+        .setInputCols([document])
+        .setOutputCol(sentence)
+        .setCaseSensitive(not _lowers(converted))
+        .setDimension(converted.width)
+        .setMaxSentenceLength(maxLength or converted.max_length)
+        .setBatchSize(batchSize)
+    )
+    return [
+        base.DocumentAssembler().setInputCol(inputCol).setOutputCol(document),
+        embeddings,
+        base.EmbeddingsFinisher()
+        .setInputCols([sentence])
+        .setOutputCols([finished])
+        .setOutputAsVector(True)
+        .setCleanAnnotations(False),
+        SQLTransformer(statement=f"SELECT *, {vector} AS `{outputCol}` FROM __THIS__"),
+    ]
+
+
+def _annotators(spark: SparkSession) -> tuple[Any, Any]:
+    """Return Spark NLP's two modules, or say what is missing."""
+    try:
+        from sparknlp import annotator, base
+    except ImportError as error:
+        raise SetupError(
+            "Spark NLP's Python package is missing; install spark-sentiment[spark-nlp]"
+        ) from error
+    jvm: Any = spark._jvm
+    try:
+        loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+        jvm.java.lang.Class.forName("com.johnsnowlabs.nlp.DocumentAssembler", True, loader)
+    except Exception as error:  # py4j's wrapping of ClassNotFoundException
+        raise SetupError(
+            "Spark NLP's jar is not on the class path; start the session with spark_nlp_conf()"
+        ) from error
+    return base, annotator
+
+
+def _saved_model(converted: Converted) -> Path:
+    """Lay the files out as ``loadSavedModel`` wants them: model.onnx and assets/vocab.txt."""
+    final = cache_folder() / f"sparknlp-{converted.fingerprint}"
+    if final.is_dir():
+        return final
+    tokenizer = Tokenizer.from_file(str(converted.tokenizer))
+    kind = json.loads(tokenizer.to_str())["model"]["type"]
+    if kind != "WordPiece":
+        raise CheckpointError(
+            f"model {converted.fingerprint}: its tokenizer is a {kind}; Spark NLP's "
+            "BertSentenceEmbeddings has WordPiece alone: use BertEmbeddings"
+        )
+    words = {number: word for word, number in tokenizer.get_vocab(with_added_tokens=True).items()}
+    lines = [words.get(number, f"[unused-{number}]") for number in range(max(words) + 1)]
+    with drafted(final) as draft:
+        try:
+            os.link(converted.model, draft / "model.onnx")
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(converted.model, draft / "model.onnx")
+        (draft / "assets").mkdir()
+        (draft / "assets" / "vocab.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    return final
+
+
+def _lowers(converted: Converted) -> bool:
+    """Say whether the tokenizer puts text in lower case."""
+    normalizer = Tokenizer.from_file(str(converted.tokenizer)).normalizer
+    return normalizer is not None and normalizer.normalize_str("A") == "a"

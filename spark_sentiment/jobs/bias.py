@@ -1,0 +1,134 @@
+"""The bias job: measures bias of any table, without training."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_sentiment.bias import (
+    REPORT_SCHEMA,
+    BrokenGate,
+    ReportRow,
+    bias_metrics,
+    broken_gates,
+    require_gates,
+)
+from spark_sentiment.errors import ConfigError, DataError
+from spark_sentiment.jobs import pipeline, summary, workspace
+from spark_sentiment.jobs.config import Bias, Config
+from spark_sentiment.jobs.runner import Steps, show
+from spark_sentiment.tables import Run
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a bias run found; its ``str`` is the summary that the job prints.
+
+    Attributes
+    ----------
+    run_id, source : str
+        The run, as in the tables, and what was measured.
+    bias : list of ReportRow
+        Every metric.
+    broken : list of BrokenGate
+        Bounds that were broken.
+    """
+
+    run_id: str
+    source: str
+    bias: list[ReportRow]
+    broken: list[BrokenGate]
+
+    def __str__(self) -> str:
+        head = f"Run {self.run_id}\n\n{len(self.bias):,} metrics of {self.source}"
+        return f"{head}\n\n{summary.bias(self.bias)}"
+
+
+def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
+    """Measure the bias of a table, or of the newest run's predictions, without training."""
+    measured = measure(conf, spark, steps)
+    show(str(measured))
+    require_gates(measured.broken)
+
+
+def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Measured:
+    """Measure bias as `conf` says, append it to ``bias_metrics``, and return it.
+
+    Parameters
+    ----------
+    conf : Config
+        ``table`` says what to measure, ``bias`` by which facets and metrics. Without
+        ``table.path`` the newest predictions are measured that have labels, joined to their
+        reviews for the facets.
+    spark : SparkSession
+        With Delta.
+    steps : Steps, optional
+        Says what is being done; silent by default.
+
+    Returns
+    -------
+    Measured
+
+    Raises
+    ------
+    SentimentError
+        Where configuration, table or output will not do.
+    """
+    steps = steps or Steps(quiet=True)
+    if not conf.bias.facets:
+        raise ConfigError("bias.facets: empty; name at least one column to measure by")
+    gates = pipeline.gates(conf.bias)
+    tables = workspace.tables(spark, conf)
+    tables.check_writable()
+    name = workspace.run_id(conf, "bias")
+    with Run(tables, name, workspace.settings(conf)) as run:
+        table = conf.table
+        if table.path is None:
+            df, source = _newest(run)
+            table = table.model_copy(update={"label": "label", "prediction": "prediction"})
+        else:
+            df, source = workspace.frame(spark, table.path, table.format, table.version), table.path
+        with steps("measuring bias"):
+            rows = _rows(conf.bias, df, table.label, table.prediction)
+        with steps("writing results"):
+            report = spark.createDataFrame(rows, REPORT_SCHEMA).coalesce(1)
+            run.append("bias_metrics", report)
+    return Measured(name, source, rows, broken_gates(rows, gates))
+
+
+def _rows(bias: Bias, df: DataFrame, label: str, prediction: str | None) -> list[ReportRow]:
+    names = pipeline.metrics(bias, "pre")
+    if prediction is not None:
+        names += pipeline.metrics(bias, "post")
+    report = bias_metrics(
+        df,
+        label,
+        pipeline.facets(bias),
+        prediction,
+        positive=bias.positive,
+        group=bias.group,
+        metrics=names,
+    )
+    return [ReportRow(*row) for row in report.collect()]
+
+
+def _newest(run: Run) -> tuple[DataFrame, str]:
+    """Return the newest labelled predictions with their reviews' columns."""
+    tables = run.tables
+    missing = [name for name in ("predictions", "reviews") if not tables.exists(name)]
+    if missing:
+        raise DataError(
+            f"{tables.location(missing[0])}: no such table yet; run jobs/train.py first, or name "
+            "a table with --set table.path=FOLDER"
+        )
+    labelled = run.read("predictions").where(F.col("label").isNotNull())
+    newest = labelled.agg(F.max_by("run_id", "written_at")).head()
+    if newest is None or newest[0] is None:
+        raise DataError(
+            f"{tables.location('predictions')}: no prediction has a label; name a table with "
+            "--set table.path=FOLDER"
+        )
+    of_run = labelled.where(F.col("run_id") == newest[0])
+    scored = of_run.select("review_id", "label", "prediction")
+    joined = run.read("reviews").join(scored, "review_id")
+    return joined, f"predictions of run {newest[0]}"

@@ -1,0 +1,185 @@
+"""The job of whoever is on call: list what SageMaker still keeps of this library's runs, end it."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from spark_sentiment.jobs import runner
+from spark_sentiment.jobs.summary import table
+from spark_sentiment.sagemaker import (
+    Resource,
+    Site,
+    Verdict,
+    carry_out,
+    find_leftovers,
+    find_region,
+    format_span,
+    judge,
+)
+
+_PROGRAM = "jobs/endpoints.py"
+
+
+_PLANS = ("to delete", "to stop", "to leave alone")
+
+
+_RESULTS = ("deleted", "stopped", "gone already", "left alone", "could not be deleted")
+
+
+def shown(judged: Sequence[Verdict], now: datetime) -> str:
+    """Lay out resources and verdicts as a table."""
+    rows = [
+        [
+            verdict.resource.kind.name,
+            verdict.resource.name,
+            verdict.resource.status or "-",
+            verdict.resource.run_id,
+            format_span(now - verdict.resource.created),
+            _expiry(verdict.resource, now),
+            verdict.says,
+        ]
+        for verdict in judged
+    ]
+    return table(["kind", "name", "status", "run id", "age", "expires", "to do"], rows)
+
+
+def _expiry(one: Resource, now: datetime) -> str:
+    if one.expires is None:
+        return "no expiry"
+    if one.expired(now):
+        return f"{format_span(now - one.expires)} ago"
+    return f"in {format_span(one.expires - now)}"
+
+
+def counted(what: Sequence[str], order: Sequence[str]) -> str:
+    """Say how often each of `order` comes in `what`, where it comes at all.
+
+    Examples
+    --------
+    >>> counted(["left alone", "deleted", "left alone"], ["deleted", "stopped", "left alone"])
+    '3 found: 1 deleted, 2 left alone'
+    """
+    parts = ", ".join(f"{what.count(one):,} {one}" for one in order if one in what)
+    return f"{len(what):,} found: {parts}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """List what this library's tags mark in SageMaker, and delete what has expired.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command line, without the program; by default the process's own.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done, also where nothing was there; 1 a fault, with its traceback; 2 the
+        command line or a listing refused, and nothing deleted; 4 something could not be deleted,
+        the rest was; 130 stopped.
+    """
+    given = _parsed(arguments)
+    return runner.exit_code(
+        "endpoints", lambda: _work(given), "what is not named above as deleted is still there"
+    )
+
+
+def _work(given: argparse.Namespace) -> int:
+    site = Site(given.region, given.endpoint_url)
+    where = find_region(site)
+    with runner.Steps()("listing what SageMaker keeps"):
+        found = find_leftovers(site, given.run_id)
+    if not found:
+        whose = "this library" if given.run_id is None else f"run {given.run_id}"
+        runner.show(f"Nothing of {whose} was found in {where}.")
+        return runner.OK
+    now = datetime.now(UTC)
+    judged = judge(found, now, given.all)
+    runner.show(shown(judged, now) + "\n")
+    if given.delete:
+        return _ended(site, judged)
+    runner.show(counted([_planned(verdict) for verdict in judged], _PLANS))
+    if any(verdict.ends for verdict in judged):
+        runner.show(f"Nothing was changed. To delete: {_command(given, where)}")
+    return runner.OK
+
+
+def _planned(verdict: Verdict) -> str:
+    if not verdict.ends:
+        return "to leave alone"
+    return "to stop" if verdict.stops else "to delete"
+
+
+def _ended(site: Site, judged: Sequence[Verdict]) -> int:
+    results = []
+    for result, line in carry_out(site, judged):
+        results.append(result)
+        if line:
+            runner.show(line)
+    runner.show(counted(results, _RESULTS))
+    return runner.LEFT_OVER if "could not be deleted" in results else runner.OK
+
+
+def _command(given: argparse.Namespace, where: str) -> str:
+    """Return the command that deletes what was shown; it names the region, for any other shell."""
+    words = ["python", _PROGRAM, "--region", where]
+    if given.endpoint_url:
+        words += ["--endpoint-url", given.endpoint_url]
+    if given.run_id:
+        words += ["--run-id", given.run_id]
+    return shlex.join([*words, *(["--all"] if given.all else []), "--delete"])
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM,
+        description="List what this library's tags mark in a SageMaker account: endpoints, "
+        "endpoint configs, models, and training and transform jobs that still run. Nothing is "
+        "changed unless --delete is given, which deletes what has expired and stops expired jobs.",
+        epilog="Exit codes: 0 done, 1 a fault, 2 refused, 4 something could not be deleted (the "
+        "rest was), 130 stopped. The permissions needed are written at the top of "
+        "spark_sentiment/sagemaker/janitor.py, as a policy to copy.",
+        allow_abbrev=False,  # --del must not be enough to delete
+    )
+    parser.add_argument("--region", help="AWS region; by default that of the environment")
+    parser.add_argument(
+        "--endpoint-url",
+        type=_url,
+        metavar="URL",
+        help="address that serves SageMaker in place of AWS's own, such as the stand-in's",
+    )
+    parser.add_argument(
+        "--run-id", type=_run_id, metavar="ID", help="look at what this run made, and nothing else"
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="with --run-id: also what has not expired, or has no expiry, in use or not",
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--dry-run", action="store_true", help="say what --delete would do; this is the default"
+    )
+    what.add_argument(
+        "--delete", action="store_true", help="delete what has expired, stop its jobs"
+    )
+    given = parser.parse_args(arguments)
+    if given.all and given.run_id is None:
+        parser.error("--all needs --run-id: without it, live endpoints of others would be deleted")
+    return given
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise argparse.ArgumentTypeError(f"'{text}' is no address such as http://127.0.0.1:8080")
+    return text
+
+
+def _run_id(text: str) -> str:
+    # Such as from a variable of the shell that was never set: it must not mean every run.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    return text

@@ -1,0 +1,170 @@
+"""How a job runs: its command line, what it prints while it works, and how it ends."""
+
+import argparse
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+from spark_sentiment.errors import GateError, SentimentError
+from spark_sentiment.jobs import config
+from spark_sentiment.jobs.config import Config
+from spark_sentiment.session import get_session
+
+OK, CRASHED, REFUSED, GATE_BROKEN, LEFT_OVER, INTERRUPTED = 0, 1, 2, 3, 4, 130
+"""Exit codes: done; a fault of ours or of Spark; input or configuration refused; a bias gate
+broken after all tables were written; something could not be deleted, the rest was; stopped by the
+user."""
+
+Main = Callable[[Config, SparkSession, "Steps"], None]
+
+
+class Steps:
+    """Says on stderr what a job is doing, how long it took and how many rows went through.
+
+    Examples
+    --------
+    >>> steps = Steps(quiet=True)
+    >>> with steps("reading") as step:
+    ...     step.rows = 1000
+    >>> steps.seconds["reading"] < 60
+    True
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.seconds: dict[str, float] = {}
+        self._quiet = quiet
+        self._began = time.monotonic()
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator["Step"]:
+        """Announce the step `name`, as in "reading reviews", and its end."""
+        began = time.monotonic()
+        step = Step()
+        self.say(f"{name} ...")
+        yield step
+        took = time.monotonic() - began
+        self.seconds[name] = took
+        rows = "" if step.rows is None else f", {step.rows:,} rows ({step.rows / took:,.0f} rows/s)"
+        self.say(f"{name}: {took:.1f} s{rows}")
+
+    def say(self, line: str) -> None:
+        """Print `line` behind the seconds since the job began."""
+        if not self._quiet:
+            sys.stderr.write(f"[{time.monotonic() - self._began:6.1f} s] {line}\n")
+            sys.stderr.flush()
+
+
+class Step:
+    """What a step has to tell at its end: `rows`, where rows are what it works on."""
+
+    rows: int | None = None
+
+
+def show(text: str) -> None:
+    """Print a result on stdout, where progress never is."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
+    """Run the job `name`: parse the command line, load the configuration, call `main`.
+
+    Parameters
+    ----------
+    name : str
+        Of the job; it stands in Spark's history and in messages.
+    main : callable
+        Takes the configuration, the session and the `Steps`.
+    arguments : sequence of str, optional
+        The command line, without the program; by default the process's own.
+
+    Returns
+    -------
+    int
+        Exit code: 0 done; 1 a fault, with its traceback; 2 input or configuration refused, in a
+        line that says what to do; 3 a bias gate is broken (all tables are written); 130 stopped.
+    """
+    parser = argparse.ArgumentParser(prog=f"jobs/{name}.py", description=main.__doc__)
+    parser.add_argument("conf", help="configuration file, such as conf/local.yaml")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="set one key over the file, such as split.test=0.3; may be given more than once",
+    )
+    given = parser.parse_args(arguments)
+
+    def work() -> int:
+        conf = config.load(given.conf, given.settings)
+        steps = Steps()
+        with steps("starting Spark"):
+            spark = get_session(
+                f"spark_sentiment {name}",
+                conf.spark.master,
+                conf.spark.conf,
+                conf.spark.packages,
+                sagemaker=conf.trainer == "sagemaker",
+            )
+        main(conf, spark, steps)
+        return OK
+
+    return exit_code(name, work, "tables are readable at their last version")
+
+
+def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
+    """Do the `work` of a job; return its exit code, or that of the error which ended it.
+
+    Parameters
+    ----------
+    name : str
+        Of the job, for messages.
+    work : callable
+        Returns its own exit code.
+    stopped : str
+        What to say to a user who stops it: how things were left.
+
+    Examples
+    --------
+    >>> exit_code("example", lambda: OK, "nothing was changed")
+    0
+    """
+    try:
+        with _stopped_by_sigterm():
+            return work()
+    except GateError as error:
+        sys.stderr.write(f"{name}: bias gate broken: {error}\n")
+        return GATE_BROKEN
+    except SentimentError as error:
+        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
+        sys.stderr.write(f"{name}: {type(error).__name__}: {told}\n")
+        return REFUSED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: stopped; {stopped}\n")
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        return CRASHED
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C: who shuts a cluster down sends it, and what costs has to be stopped.
+
+    Python lets the main thread alone set what a signal does.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

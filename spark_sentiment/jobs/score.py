@@ -1,0 +1,108 @@
+"""The scoring job: a saved model puts a class and probabilities to new reviews."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from pyspark.ml import PipelineModel
+from pyspark.sql import SparkSession
+
+from spark_sentiment.classification import class_rows
+from spark_sentiment.jobs import pipeline, summary, workspace
+from spark_sentiment.jobs.config import Config
+from spark_sentiment.jobs.runner import Steps, show
+from spark_sentiment.reviews import SENTIMENTS, ReadCounts
+from spark_sentiment.tables import Run, digest, table_errors
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a scoring run did; its ``str`` is the summary that the job prints.
+
+    Attributes
+    ----------
+    run_id, model_path : str
+        The run, as in the tables, and the model that scored.
+    intake : ReadCounts
+        Rows read and rejected.
+    classes : tuple of int
+        Rows by predicted class.
+    """
+
+    run_id: str
+    model_path: str
+    intake: ReadCounts
+    classes: tuple[int, ...]
+
+    def __str__(self) -> str:
+        parts = [
+            f"Run {self.run_id}",
+            summary.intake(self.intake.read, self.intake.reasons),
+            "Predicted\n" + summary.balance(SENTIMENTS, self.classes),
+            f"Model: {self.model_path}",
+        ]
+        return "\n\n".join(parts)
+
+
+def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
+    """Score reviews with a saved model, into the table of predictions."""
+    show(str(score(conf, spark, steps)))
+
+
+def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scored:
+    """Score the reviews that `conf` names, and return what was found.
+
+    Parameters
+    ----------
+    conf : Config
+        ``reviews`` says what to score (a rating is not needed), ``score.model`` with which model;
+        by default the newest that was trained into the same tables.
+    spark : SparkSession
+        With Delta.
+    steps : Steps, optional
+        Says what is being done; silent by default.
+
+    Returns
+    -------
+    Scored
+
+    Raises
+    ------
+    SentimentError
+        Where configuration, input, model or output will not do.
+    """
+    steps = steps or Steps(quiet=True)
+    tables = workspace.tables(spark, conf)
+    with steps("looking for the model"):
+        tables.check_writable()
+        path = conf.score.model or workspace.newest_model(tables)
+    with steps("loading the model"):
+        model = _loaded(path)
+    found = workspace.reviews(spark, conf, require_rating=False).persist()
+    with steps("reading reviews") as step:
+        intake = found.check(conf.reviews.max_rejected_share)
+        inputs = f"{path} {digest(found.rows)}"
+        step.rows = intake.read
+    name = workspace.run_id(conf, "score")
+    with Run(tables, name, workspace.settings(conf), inputs=inputs) as run, ExitStack() as hosted:
+        for endpoint in pipeline.endpoints(model):
+            with steps("making the endpoint where it is gone"):
+                if endpoint.createEndpoint():
+                    hosted.callback(endpoint.deleteResources)
+        run.set_model(path, None)
+        workspace.keep_reviews(run, found, steps)
+        embed = workspace.kept_embeddings(run, steps)
+        scored = pipeline.transform(model, found.reviews, embed).persist()
+        with steps("scoring") as step:
+            classes = class_rows(scored, len(SENTIMENTS), "prediction")
+            step.rows = sum(classes)
+        with steps("writing predictions"):
+            rows = workspace.predictions(scored, path)
+            run.append("predictions", rows, fingerprint=run.fingerprint)
+        scored.unpersist()
+    found.unpersist()
+    return Scored(name, path, intake, classes)
+
+
+def _loaded(path: str) -> PipelineModel:
+    with table_errors(path, "load the model", rows=False):
+        return PipelineModel.load(path)

@@ -1,0 +1,134 @@
+"""What a job works on and with: its reviews, its tables, the id of its run, kept embeddings."""
+
+import secrets
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_sentiment.embedding import BertEmbeddings
+from spark_sentiment.errors import DataError
+from spark_sentiment.jobs.config import Config
+from spark_sentiment.jobs.pipeline import EMBEDDING, LABEL, TEXT, Embed
+from spark_sentiment.jobs.runner import Steps
+from spark_sentiment.reviews import (
+    OURS,
+    WOMENS_CLOTHING,
+    ReadResult,
+    from_frame,
+    generate_reviews,
+    read_reviews,
+)
+from spark_sentiment.tables import Run, Tables, table_errors
+
+
+def tables(spark: SparkSession, conf: Config) -> Tables:
+    """Return the tables that `conf` names; nothing is made yet."""
+    if conf.output.database is not None:
+        return Tables(spark, database=conf.output.database)
+    return Tables(spark, conf.output.base)
+
+
+def frame(spark: SparkSession, path: str, form: str, version: int | None) -> DataFrame:
+    """Read the Parquet or Delta folder at `path`; raise DataError where there is none."""
+    reader = spark.read if version is None else spark.read.option("versionAsOf", version)
+    with table_errors(path, f"read it as {form}"):
+        return reader.format(form).load(path)
+
+
+def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -> ReadResult:
+    """Read the reviews that `conf` names, or generate some where it names none.
+
+    Raises
+    ------
+    DataError, SchemaError, TableError
+        Where nothing is at the path, or a column is missing.
+    """
+    source = conf.reviews
+    if source.path is None:
+        made = generate_reviews(spark, source.generated.rows, source.generated.seed)
+        return from_frame(made, OURS, require_rating=require_rating)
+    if source.format == "csv":
+        columns = source.columns or WOMENS_CLOTHING
+        return read_reviews(spark, source.path, columns, require_rating=require_rating)
+    table = frame(spark, source.path, source.format, source.version)
+    return from_frame(table, source.columns or None, require_rating=require_rating)
+
+
+def keep_reviews(run: Run, found: ReadResult, steps: Steps) -> None:
+    """Write what was read: usable rows to ``reviews``, the others to ``reviews_rejected``."""
+    with steps("writing reviews"):
+        run.append("reviews_rejected", found.rejected, fingerprint=run.fingerprint)
+        run.merge("reviews", found.reviews, ["review_id"])
+
+
+def predictions(scored: DataFrame, model: str) -> DataFrame:
+    """Return the rows of table ``predictions`` that the model saved at `model` gave."""
+    columns = ["review_id", LABEL, "prediction", "probability"]
+    return scored.select(*columns, F.lit(model).alias("model"))
+
+
+def model_folder(conf: Config, name: str) -> str:
+    """Return where the model of run `name` is saved."""
+    base = conf.output.base.rstrip("/")
+    return conf.output.model or f"{base}/models/{name}"
+
+
+def is_there(spark: SparkSession, path: str) -> bool:
+    """Tell whether Spark finds a file or folder at `path`."""
+    jvm: Any = spark._jvm
+    place = jvm.org.apache.hadoop.fs.Path(path)
+    with table_errors(path, "look for it", rows=False):
+        return bool(place.getFileSystem(spark._jsc.hadoopConfiguration()).exists(place))
+
+
+def settings(conf: Config) -> dict[str, Any]:
+    """Return what decides a run's result, for its row in ``runs``."""
+    return conf.model_dump(mode="json", exclude={"spark"})
+
+
+def run_id(conf: Config, job: str) -> str:
+    """Return the configured id, or a new one of job, time and a random part."""
+    new = f"{job}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    return conf.run.id or new
+
+
+def kept_embeddings(run: Run, steps: Steps) -> Embed:
+    """Return what adds embeddings through the run's table of them, saying how far it is."""
+
+    def embed(stage: BertEmbeddings, df: DataFrame) -> DataFrame:
+        with steps("embedding") as step, ExitStack() as reporting:
+
+            def compute(texts: DataFrame) -> DataFrame:
+                reporting.close()  # of the chunk before
+                told = stage.progress.reporting(texts.count(), steps.say)
+                reporting.enter_context(told)
+                return stage.transform(texts)
+
+            before, known = stage.progress.rows, stage.fingerprint(df.sparkSession)
+            rows = run.embedded(df, known, compute, text=TEXT, output=EMBEDDING)
+            reporting.close()
+            step.rows = stage.progress.rows - before
+        return rows
+
+    return embed
+
+
+def newest_model(tables: Tables) -> str:
+    """Return the model that the newest finished training run saved.
+
+    Raises
+    ------
+    DataError
+        Where no training run has finished.
+    """
+    trained = tables.read("runs").where("status = 'finished' and model_path is not null")
+    row = trained.orderBy("ended_at", ascending=False).select("model_path").head()
+    if row is None:
+        raise DataError(
+            f"{tables.location('runs')}: no finished run has a model; run jobs/train.py first, "
+            "or name a model with --set score.model=FOLDER"
+        )
+    return str(row[0])

@@ -1,0 +1,228 @@
+"""Reviews: their schema, and readers that set unusable rows aside with the reason.
+
+A row is read once and ends in exactly one of two places: among the reviews, typed and with an id,
+or among the rejected, with the reason and its raw content. Nothing is dropped in silence, so
+reviews + rejected = rows read, always.
+"""
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from spark_sentiment.errors import SchemaError
+from spark_sentiment.reviews.results import ReadResult
+from spark_sentiment.reviews.schema import REJECTED, REVIEWS, ColumnMapping
+
+_CONTENT = [name for name in REVIEWS.names if name != "review_id"]
+_TRIMMED = {"review_id", "product_id", "division", "department", "class_name"}
+_RANGES = {"rating": (1, 5), "age": (0, 150), "positive_feedback_count": (0, 2**31 - 1)}
+
+# One character that can be seen: neither space nor control nor format character (NBSP, ZWSP, BOM).
+_VISIBLE = r"[^\p{Z}\p{C}]"
+
+
+def from_frame(
+    df: DataFrame,
+    columns: ColumnMapping | Mapping[str, str | None] | None = None,
+    *,
+    require_rating: bool = True,
+) -> ReadResult:
+    """Take reviews from any table, with the checks of `read_reviews`.
+
+    Parameters
+    ----------
+    df : DataFrame
+        Table with one review a row; mapped columns are strings, numbers or booleans.
+    columns : ColumnMapping or dict, optional
+        Our column names -> those of `df`; by default those of `REVIEWS` that `df` has.
+    require_rating : bool, default True
+        As for `read_reviews`.
+
+    Returns
+    -------
+    ReadResult
+        Rejected rows hold the mapped fields as JSON in ``raw``, and no file or position.
+
+    Raises
+    ------
+    SchemaError
+        Where `df` lacks a mapped column, or its type cannot be a field of a review.
+
+    Notes
+    -----
+    As for `read_reviews`; not a number (NaN) counts as null. One pass and one shuffle.
+
+    Examples
+    --------
+    >>> df = spark.createDataFrame([("Lovely", 5.0), (" ", 4.0)], ["body", "stars"])
+    >>> found = from_frame(df, {"review_text": "body", "rating": "stars"})
+    >>> found.reviews.head().rating, found.rejected.head().reason
+    (5, 'review_text: missing')
+    """
+    if columns is None:
+        found = {name: name for name in REVIEWS.names if name in df.columns}
+        columns = {"review_text": "review_text", **found}
+    mapping = ColumnMapping.of(columns)
+    at = positions("the table", df.columns, mapping, require_rating)
+    strings = {}
+    for ours in REVIEWS.names:
+        if ours not in at:
+            strings[ours] = F.lit(None).cast("string")
+            continue
+        field = df.schema.fields[at[ours]]
+        if not isinstance(field.dataType, T.StringType | T.NumericType | T.BooleanType):
+            raise SchemaError(
+                f"reviews: column '{field.name}' (mapped to {ours}) must be a string, a number or "
+                f"a boolean, found {field.dataType.simpleString()}"
+            )
+        strings[ours] = _as_string(F.col(_quoted(field.name)), field.dataType)
+    raw = F.struct(
+        *(
+            F.col(_quoted(name))
+            for name in dict.fromkeys(mapping.named().values())
+            if name in df.columns
+        )
+    )
+    table = df.select(
+        *(column.alias(ours) for ours, column in strings.items()),
+        F.lit(None).cast("string").alias("reason"),
+        F.to_json(raw).alias("raw"),
+        F.lit(None).cast("string").alias("source_file"),
+        F.lit(None).cast("long").alias("position"),
+    )
+    return sorted_out(table, mapping, require_rating)
+
+
+def positions(
+    where: str, header: list[str], mapping: ColumnMapping, require_rating: bool
+) -> dict[str, int]:
+    """Find each mapped column in the header; our names -> indices."""
+    named = mapping.named()
+    if require_rating and "rating" not in named:
+        raise SchemaError(
+            "reviews: no column is mapped to 'rating', which these rows must have; "
+            "name the column that holds the stars"
+        )
+    found = {}
+    for ours, theirs in named.items():
+        at = [i for i, name in enumerate(header) if name == theirs]
+        if not at and ours == "rating" and not require_rating:
+            continue
+        if len(at) != 1:
+            problem = "is missing" if not at else f"is there {len(at)} times"
+            raise SchemaError(
+                f"reviews: column '{theirs}' (mapped to {ours}) {problem} in {where}; "
+                f"the columns are: {', '.join(header)}"
+            )
+        found[ours] = at[0]
+    return found
+
+
+def _as_string(column: Column, kind: T.DataType) -> Column:
+    """Spell a value as a CSV would: 5.0 as 5, NaN as null."""
+    if isinstance(kind, T.FractionalType):
+        value = column.cast("double") if isinstance(kind, T.FloatType) else column
+        if not isinstance(kind, T.DecimalType):
+            value = F.when(~F.isnan(value), value)
+        small = F.abs(value) < 1e15
+        whole = F.when(small & (value == F.floor(value)), F.floor(value).cast("string"))
+        return F.coalesce(whole, value.cast("string"))
+    return column.cast("string")
+
+
+def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -> ReadResult:
+    """Type the strings of `table`, find each row's reason if any, and give ids."""
+    given = mapping.review_id is not None
+
+    def clean(name: str) -> Column:
+        column = F.btrim(name, F.lit(" \t\r\n")) if name in _TRIMMED else F.col(name)
+        return F.when(F.col(name).rlike(_VISIBLE), column).alias(name)
+
+    cleaned = table.select(*(clean(name) for name in REVIEWS.names), *REJECTED.names)
+
+    reasons = [F.col("reason")]
+    needed = ["review_id"] * given + ["review_text"] + ["rating"] * require_rating
+    reasons += [F.when(F.col(name).isNull(), f"{name}: missing") for name in needed]
+    typed = {name: F.col(name) for name in REVIEWS.names}
+    for name, (low, high) in _RANGES.items():
+        whole = _whole(name)
+        inside = whole.between(low, high)
+        span = f"{low}..{high}"
+        reasons.append(
+            F.when(F.col(name).isNotNull() & whole.isNull(), f"{name}: not a whole number").when(
+                ~inside, f"{name}: not in {span}"
+            )
+        )
+        typed[name] = F.when(inside, whole).cast("int")
+    yes = _yes("recommended")
+    reasons.append(
+        F.when(F.col("recommended").isNotNull() & yes.isNull(), "recommended: not 0 or 1")
+    )
+    typed["recommended"] = yes
+    checked = cleaned.select(
+        *(typed[name].alias(name) for name in REVIEWS.names),
+        F.coalesce(*reasons).alias("reason"),
+        *REJECTED.names[1:],
+    )
+
+    usable = F.col("reason").isNull()
+    # What cannot be used has no part in the ids: each such row stands alone, so that a file full
+    # of them does not pile up in one partition.
+    alone = F.concat(F.lit("rejected "), F.monotonically_increasing_id().cast("string"))
+    hashed = checked.withColumn("_hash", F.when(usable, _content_hash())).withColumn(
+        "_key", F.when(usable, F.col("review_id") if given else F.col("_hash")).otherwise(alone)
+    )
+    if not given:  # only a repeated id is found out this late, and needs the raw text until then
+        hashed = hashed.withColumn("raw", F.when(~usable, F.col("raw")))
+    # Rows of one key that differ in content are ordered by it: the outcome is the same however
+    # the rows are partitioned.
+    nth = F.row_number().over(Window.partitionBy("_key").orderBy("_hash"))
+    numbered = hashed.withColumn("_nth", nth)
+    again = F.col("_nth") > 1
+    if given:
+        review_id = F.col("review_id")
+        reason = F.coalesce("reason", F.when(again, "review_id: repeated"))
+        raw = F.when(reason.isNotNull(), F.col("raw"))
+    else:
+        suffixed = F.concat(F.col("_hash"), F.lit("-"), F.col("_nth").cast("string"))
+        review_id = F.when(again, suffixed).otherwise(F.col("_hash"))
+        reason, raw = F.col("reason"), F.col("raw")
+    rows = numbered.select(
+        review_id.alias("review_id"),
+        *_CONTENT,
+        reason.alias("reason"),
+        raw.alias("raw"),
+        "source_file",
+        "position",
+    )
+    return ReadResult(rows)
+
+
+def _whole(name: str) -> Column:
+    """Read a string column as a whole number: 5, 5.0 and 5. but not 4.5; null where it is none."""
+    short = rf"btrim({name}, ' \t\r\n')"
+    before = f"regexp_extract({short}, '^([+-]?[0-9]+)[.]0*$', 1)"
+    return F.expr(f"coalesce(try_cast({short} as bigint), try_cast({before} as bigint))")
+
+
+def _yes(name: str) -> Column:
+    """Read a string column as yes or no: 1, 0, true, false, 1.0; null where it is neither."""
+    number = _whole(name)
+    word = F.expr(rf"try_cast(btrim({name}, ' \t\r\n') as boolean)")
+    return F.coalesce(word, F.when(number == 1, True).when(number == 0, False))
+
+
+def _content_hash() -> Column:
+    """Hash all columns but the id: each as its length, a colon and its value; null as '-'."""
+    parts: list[Column] = []
+    for name in _CONTENT:
+        value = F.col(name).cast("string")
+        size = F.length(value).cast("string")
+        parts.append(F.coalesce(F.concat(size, F.lit(":"), value), F.lit("-")))
+    return F.substring(F.sha2(F.concat(*parts), 256), 1, 32)
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"

@@ -1,0 +1,132 @@
+"""The schema of reviews, and which columns of other people's data stand for its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pyspark.sql import types as T
+
+from spark_sentiment.errors import ConfigError
+
+
+def _field(name: str, kind: T.DataType, comment: str, nullable: bool = True) -> T.StructField:
+    return T.StructField(name, kind, nullable, {"comment": comment})
+
+
+REVIEWS = T.StructType(
+    [
+        _field(
+            "review_id", T.StringType(), "Unique id: the data's own, or hash and position", False
+        ),
+        _field("product_id", T.StringType(), "Product reviewed"),
+        _field("age", T.IntegerType(), "Age of the reviewer in years, 0 to 150"),
+        _field("title", T.StringType(), "Title as written"),
+        _field("review_text", T.StringType(), "Text as written; never blank", False),
+        _field("rating", T.IntegerType(), "Stars, 1 to 5; null only in data to be scored"),
+        _field("recommended", T.BooleanType(), "Whether the reviewer recommends the product"),
+        _field("positive_feedback_count", T.IntegerType(), "Readers who found the review helpful"),
+        _field("division", T.StringType(), "Division of the shop"),
+        _field("department", T.StringType(), "Department of the product"),
+        _field("class_name", T.StringType(), "Class of the product"),
+    ]
+)
+"""Schema of reviews. All columns but ``review_id`` and ``review_text`` may be null."""
+
+
+REJECTED = T.StructType(
+    [
+        _field("reason", T.StringType(), "What is wrong, as 'column: problem'", False),
+        _field("raw", T.StringType(), "The record as it stands in the file, or its fields as JSON"),
+        _field("source_file", T.StringType(), "File that holds the row; null for a table's row"),
+        _field("position", T.LongType(), "Rises by one from record to record of a file"),
+    ]
+)
+"""Schema of rejected rows."""
+
+
+@dataclass(frozen=True)
+class ColumnMapping:
+    """Which column of the data stands for which column of `REVIEWS`.
+
+    Parameters
+    ----------
+    review_text : str
+        Column with the text.
+    rating : str, optional
+        Column with the stars, 1 to 5. Only data to be scored does without.
+    review_id, product_id, age, title, recommended, positive_feedback_count, division, \
+department, class_name : str, optional
+        Columns for the rest. What is left out is null in the reviews; a ``review_id`` left out is
+        made from the content (see `read_reviews`).
+
+    Notes
+    -----
+    Names are matched exactly. A column without a name in the header is called ``_c`` and its
+    index, as Spark does: ``_c0`` is an unnamed first one.
+
+    Examples
+    --------
+    >>> ColumnMapping.of({"review_text": "body", "rating": "stars"}).rating
+    'stars'
+    """
+
+    review_text: str
+    rating: str | None = None
+    review_id: str | None = None
+    product_id: str | None = None
+    age: str | None = None
+    title: str | None = None
+    recommended: str | None = None
+    positive_feedback_count: str | None = None
+    division: str | None = None
+    department: str | None = None
+    class_name: str | None = None
+
+    @classmethod
+    def of(cls, columns: "ColumnMapping | Mapping[str, str | None]") -> "ColumnMapping":
+        """Make a mapping of a dictionary, our name -> their name; a mapping is returned as it is.
+
+        Raises
+        ------
+        ConfigError
+            Where a name on the left is none of ours, or one on the right is not a name.
+        """
+        if isinstance(columns, ColumnMapping):
+            return columns
+        given: dict[str, Any] = dict(columns)
+        unknown = sorted(set(given) - set(REVIEWS.names))
+        if unknown:
+            raise ConfigError(
+                f"columns: '{unknown[0]}' is no column of reviews; "
+                f"the columns are: {', '.join(REVIEWS.names)}"
+            )
+        for ours, theirs in given.items():
+            if theirs is not None and (not isinstance(theirs, str) or not theirs):
+                raise ConfigError(f"columns: '{ours}' must name a column, got {theirs!r}")
+        if not given.get("review_text"):
+            raise ConfigError("columns: 'review_text' must name the column that holds the text")
+        return cls(**given)
+
+    def named(self) -> dict[str, str]:
+        """Our names -> theirs, without those left out, in the order of `REVIEWS`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: values[name] for name in REVIEWS.names if values[name] is not None}
+
+
+WOMENS_CLOTHING = ColumnMapping(
+    review_text="Review Text",
+    rating="Rating",
+    product_id="Clothing ID",
+    age="Age",
+    title="Title",
+    recommended="Recommended IND",
+    positive_feedback_count="Positive Feedback Count",
+    division="Division Name",
+    department="Department Name",
+    class_name="Class Name",
+)
+"""Columns of the Women's E-Commerce Clothing Reviews (Kaggle, CC0)."""
+
+
+OURS = ColumnMapping(**{name: name for name in REVIEWS.names})
+"""Columns under the names of `REVIEWS` itself."""

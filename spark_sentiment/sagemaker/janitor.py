@@ -1,0 +1,188 @@
+"""What SageMaker still keeps of this library's runs, for whoever is on call: list it, end it.
+
+What a stage makes is marked by tags: the run that made it, and when it is no longer wanted. This
+job lists what is marked: endpoints, their configurations, models, and the training and transform
+jobs that still run. With ``--delete`` it ends what has expired; without, it changes nothing.
+
+What has no expiry that can be read is ended by ``--run-id ID --all`` alone. Configurations and
+models cost nothing, and endpoints stand on them: they are kept while an endpoint or a transform job
+of their run stays. Objects that a job which died has left on S3 are in no list of SageMaker's and
+are not touched: a lifecycle rule on the prefix of the staging area ends those.
+
+What the caller has to be allowed to do; a deletion, of nothing but what has the tag::
+
+    {
+      "Version": "2012-10-17",
+      "Statement": [
+        {
+          "Effect": "Allow",
+          "Action": [
+            "sagemaker:ListEndpoints",
+            "sagemaker:ListEndpointConfigs",
+            "sagemaker:ListModels",
+            "sagemaker:ListTrainingJobs",
+            "sagemaker:ListTransformJobs",
+            "sagemaker:ListTags"
+          ],
+          "Resource": "*"
+        },
+        {
+          "Effect": "Allow",
+          "Action": [
+            "sagemaker:DeleteEndpoint",
+            "sagemaker:DeleteEndpointConfig",
+            "sagemaker:DeleteModel",
+            "sagemaker:StopTrainingJob",
+            "sagemaker:StopTransformJob"
+          ],
+          "Resource": "*",
+          "Condition": {"Null": {"aws:ResourceTag/spark-sentiment:run-id": "false"}}
+        }
+      ]
+    }
+
+For a dry run the first statement is enough.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from spark_sentiment.errors import SageMakerError
+from spark_sentiment.sagemaker.aws.clients import Site, find_region
+from spark_sentiment.sagemaker.aws.resources import (
+    CHANGING,
+    ENDPOINT,
+    ENDPOINT_CONFIG,
+    JOBS,
+    MODEL,
+    TRANSFORM_JOB,
+    Resource,
+    delete,
+    made_here,
+)
+
+_STANDS_ON_OTHERS = (ENDPOINT, TRANSFORM_JOB)
+_STOOD_ON = (ENDPOINT_CONFIG, MODEL)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to become of a resource.
+
+    Attributes
+    ----------
+    resource : Resource
+        What SageMaker has.
+    ends : bool
+        Whether it is to be deleted; a job, stopped.
+    says : str
+        The same in words, with the reason where it is kept.
+    """
+
+    resource: Resource
+    ends: bool
+    says: str
+
+    @property
+    def stops(self) -> bool:
+        """Whether the resource is a job, which is stopped and not deleted."""
+        return self.resource.kind in JOBS
+
+
+def find_leftovers(site: Site, run_id: str | None = None) -> list[Resource]:
+    """Return what this library's tags mark at `site`; of one run alone where `run_id` names it."""
+    found = made_here(find_region(site), site)
+    return [one for one in found if run_id is None or one.run_id == run_id]
+
+
+def judge(found: Sequence[Resource], now: datetime, everything: bool = False) -> list[Verdict]:
+    """Say of each resource whether it is to be ended.
+
+    Parameters
+    ----------
+    found : sequence of Resource
+        All that there is of the runs in question: what one run has is judged together.
+    now : datetime
+        The time, with its zone.
+    everything : bool, default False
+        Whether what has not expired, or has no expiry, is to end too.
+
+    Examples
+    --------
+    >>> now = datetime(2026, 3, 1, tzinfo=UTC)
+    >>> past, future = now - timedelta(hours=1), now + timedelta(hours=1)
+    >>> found = [
+    ...     Resource(ENDPOINT, "a", "run-1", past, past, "InService"),
+    ...     Resource(ENDPOINT, "b", "run-2", future, past, "InService"),
+    ...     Resource(MODEL, "c", "run-2", past, past, ""),
+    ... ]
+    >>> [verdict.says for verdict in judge(found, now)]
+    ['delete', 'keep: not expired', 'keep: its run still uses it']
+    """
+    stays = {
+        one.run_id
+        for one in found
+        if one.kind in _STANDS_ON_OTHERS and one.status != "Deleting"
+        if not (everything or one.expired(now))
+    }
+    return [_verdict(one, now, everything, one.run_id in stays) for one in found]
+
+
+def _verdict(one: Resource, now: datetime, everything: bool, used: bool) -> Verdict:
+    if one.status == "Deleting":
+        return Verdict(one, False, "nothing: already being deleted")
+    if not everything and one.expires is None:
+        return Verdict(one, False, "keep: no expiry")
+    if not everything and not one.expired(now):
+        return Verdict(one, False, "keep: not expired")
+    if used and one.kind in _STOOD_ON:
+        return Verdict(one, False, "keep: its run still uses it")
+    if one.kind is ENDPOINT and one.status in CHANGING:
+        # AWS decides, when it is asked: it may have left this status by then.
+        return Verdict(one, True, f"delete; AWS may refuse while {one.status}")
+    return Verdict(one, True, "stop" if one.kind in JOBS else "delete")
+
+
+def format_span(time: timedelta) -> str:
+    """Spell a span of time by its two largest units.
+
+    Examples
+    --------
+    >>> format_span(timedelta(minutes=7)), format_span(timedelta(hours=50, minutes=5))
+    ('7 min', '2 d 2 h')
+    """
+    minutes = max(0, int(time.total_seconds() // 60))
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def carry_out(site: Site, judged: Sequence[Verdict]) -> Iterator[tuple[str, str]]:
+    """End what is to be ended, whatever becomes of the others; yield the result and a line of each.
+
+    The results are 'deleted', 'stopped', 'gone already', 'could not be deleted' and 'left alone',
+    which has no line where it was the verdict.
+    """
+    where = find_region(site)
+    stays = set()  # runs of which something could not be ended that may stand on the rest
+    for verdict in judged:
+        one = verdict.resource
+        named = f"{one.kind.name} {one.name}"
+        if not verdict.ends:
+            yield "left alone", ""
+        elif one.run_id in stays and one.kind in _STOOD_ON:
+            yield "left alone", f"left alone: {named}: its run still uses it"
+        else:
+            try:
+                was_there = delete(where, site, one.kind, one.name)
+            except SageMakerError as error:
+                if one.kind in _STANDS_ON_OTHERS:
+                    stays.add(one.run_id)
+                yield "could not be deleted", f"could not be deleted: {named}: {error}"
+                continue
+            done = "stopped" if one.kind in JOBS else "deleted"
+            result = done if was_there else "gone already"
+            yield result, f"{result}: {named}"

@@ -1,0 +1,498 @@
+"""Rows -> requests -> an endpoint's predictions, on the executors."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from pyspark import keyword_only
+from pyspark.ml import Transformer
+from pyspark.ml.param import Param, Params
+from pyspark.ml.util import (
+    DefaultParamsReadable,
+    DefaultParamsReader,
+    DefaultParamsWritable,
+)
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.functions import pandas_udf
+from pyspark.sql.types import DataType, StringType, StructField, StructType
+
+from spark_sentiment.core import VECTOR, absent, optional, string, to_vector
+from spark_sentiment.errors import SageMakerError, SchemaError, SetupError
+from spark_sentiment.sagemaker.aws import hosting
+from spark_sentiment.sagemaker.aws.clients import call_once, is_denied
+from spark_sentiment.sagemaker.aws.hosting import Deployment
+from spark_sentiment.sagemaker.formats import replies, requests
+from spark_sentiment.sagemaker.formats.replies import Reply
+from spark_sentiment.sagemaker.scoring import batch
+from spark_sentiment.sagemaker.scoring.batch import Batch
+from spark_sentiment.sagemaker.scoring.invoke import AsyncService, Service
+from spark_sentiment.sagemaker.scoring.params import SCORING_DEFAULTS, HasEndpointParams
+from spark_sentiment.sagemaker.scoring.rows import Scoring, scored
+
+_ASYNC_TIMEOUT = 900.0  # where none is set: a request may wait until the endpoint has grown
+_LOG = logging.getLogger(__name__)
+
+
+def made_of(value: Any) -> dict[str, Any]:
+    """Param converter: a `Deployment`, or its dict."""
+    try:
+        return value.as_dict() if isinstance(value, Deployment) else Deployment(**value).as_dict()
+    except TypeError as error:
+        raise TypeError(f"expected what hosting.Deployment holds, got {value!r}") from error
+
+
+class _Reader(DefaultParamsReader["SageMakerEndpointModel"]):
+    """Loads a model, and looks whether its endpoint is there still."""
+
+    def load(self, path: str) -> "SageMakerEndpointModel":
+        model = super().load(path)
+        model._warn_if_gone()
+        return model
+
+
+class SageMakerEndpointModel(
+    Transformer,
+    HasEndpointParams,
+    DefaultParamsReadable["SageMakerEndpointModel"],
+    DefaultParamsWritable,
+):
+    """Score rows by a SageMaker endpoint, real-time or asynchronous, or by a batch transform.
+
+    Parameters
+    ----------
+    endpointName : str
+        Name of an endpoint in service; of a model that `SageMakerStage` fitted without one, its.
+    inference : {'realtime', 'serverless', 'async', 'batch', 'none'}, default 'realtime'
+        How rows are scored. 'async' asks an asynchronous endpoint by way of S3. 'batch' runs one
+        transform job as soon as `transform` is called, and waits for it. All others are real-time
+        requests; they say how `SageMakerStage` made the endpoint.
+    algorithm : str
+        What answers, and so how replies are read and which columns they give: a built-in
+        algorithm ('kmeans', 'pca', 'lda', 'ntm', 'linear-learner-regressor',
+        'linear-learner-binary', 'linear-learner-multiclass', 'factorization-machines-regressor',
+        'factorization-machines-binary', 'knn', 'randomcutforest', 'xgboost',
+        'xgboost-multiclass', 'blazingtext'), or 'csv' or 'jsonlines' for a container of one's own.
+    replySchema : str, optional
+        Of 'csv' and 'jsonlines': what a row of the reply holds, as 'label string, score double'.
+    requestFormat : {'csv', 'libsvm', 'jsonlines', 'recordio'}, optional
+        How rows are sent: what SageMaker Spark's serializers write, byte for byte, and JSON lines;
+        by default what `algorithm` reads best.
+    featuresCol : str, default 'features'
+        Column to send, a vector; not used by 'jsonlines'.
+    labelCol : str, optional
+        Column that 'libsvm' writes as target; 0.0 where it is unset.
+    requestFields : dict of str to str, optional
+        Of 'jsonlines': each key of a line's object, and the column that it takes its value from,
+        such as {'source': 'text'} for BlazingText.
+    outputCols : dict of str to str, optional
+        Other names for columns of the reply, such as {'predicted_label': 'prediction'}.
+    errorCol : str, default 'endpoint_error'
+        Column that says why a row has no prediction; null where it has one.
+    variantCol : str, optional
+        Column for the production variant that answered; null of 'async' and 'batch'.
+    targetVariant : str, optional
+        Variant to ask, whatever the weights; not of 'async' and 'batch'.
+    region, endpointUrl : str, optional
+        AWS region and address of the service, where the environment's will not do.
+    maxBatchRows : int, default 500
+        Rows of a request at most.
+    maxBatchBytes : int, default 5242880
+        Bytes of a request at most; SageMaker takes 6,291,456, a serverless endpoint 4 MB.
+    concurrency : int, default 8
+        Requests of a task that are under way at once.
+    timeout : float, default 70.0, of 'async' 900.0
+        Seconds to wait for an answer; SageMaker gives a container 60, an asynchronous one up to
+        3,600.
+    maxAttempts : int, default 8
+        Times that a request is sent at most.
+    retryBudget : float, default 1.0
+        Retries of a task for each request of it, beyond its first twenty.
+    maxErrorShare : float, default 0.05
+        A task, of 'batch' the whole, fails where a larger share of its rows, 0 to 1, has no
+        prediction; where it has fewer than 100 rows, the share is of 100.
+    endpointInstanceType, endpointInstanceCount : default 'ml.m5.large', 1
+        Machines of a batch transform.
+    batchTimeout : float, default 86400
+        Seconds of the clock on the wall that a transform job may take, queues included.
+    progress : bool, default True
+        Say on stderr what a batch transform is doing.
+    deployment : Deployment, optional
+        What stands behind the endpoint; `SageMakerStage` sets it.
+
+    Raises
+    ------
+    SchemaError
+        Before any Spark job, where a column is missing, mistyped, or already there.
+    SageMakerError
+        Where there is no such endpoint; of 'batch', where the job fails, is stopped or takes too
+        long: it is stopped then, and what it left on S3 deleted.
+    DataError
+        From the tasks, of 'batch' from `transform`, where more than `maxErrorShare` of the rows
+        have no prediction. The message holds counts, statuses and codes, never a row.
+
+    Notes
+    -----
+    Throttling (also as HTTP 400 without a message), 424, 429, 5xx, time-outs and broken connections
+    are repeated after a random wait; no other 4xx is, nor is a 424 by which the container calls the
+    request wrong. A request of which the container or the reader refuses a part is halved until
+    the row at fault stands alone, so that its neighbours are scored.
+
+    Rows keep their order and number: Spark checks the number, this stage that each request of n
+    rows was answered by n. Text is made in the JVM; one Python worker per task sends it. Rows that
+    cannot be sent (null features, a row larger than `maxBatchBytes`) get no prediction and an
+    error. A task that Spark runs again asks the endpoint again, and an action that takes some rows
+    of a partition, such as ``show``, may ask for all of them: put ``limit`` before this stage.
+
+    An asynchronous endpoint may take minutes for a request; tasks wait for the answers on S3, where
+    nothing stays but what arrives after `timeout`, until `deleteResources`.
+
+    A batch transform needs no endpoint, and suits many rows that can wait some minutes. `transform`
+    is eager: the rows are computed once and staged as Parquet, the tasks write requests, the job
+    answers them, and replies are read and joined to the staged rows. The result has all rows in no
+    particular order. It reads Parquet below `Deployment.staging`, which stays, for each call of
+    `transform`, until `deleteResources`; requests and replies are deleted at once. Where the
+    container refuses one request, the job fails as a whole: none is halved.
+
+    Cost: the endpoint's, or the job's machines'; the requests of all tasks together are tasks times
+    `concurrency`, which should not be more than an endpoint's instances can take. Saved are names
+    and settings, no credentials: boto3 finds those on each executor as it does everywhere. Loading
+    logs a warning where the endpoint is gone; where AWS does not say within seconds, none. For
+    'async' and 'batch' they must be such as may list, read, write and delete below the staging
+    folder.
+
+    Sources: InvokeEndpoint, InvokeEndpointAsync and CreateTransformJob in SageMaker's API
+    reference; SageMaker Spark's serializers.
+
+    Examples
+    --------
+    >>> model = SageMakerEndpointModel(
+    ...     endpointName="sentiment", algorithm="xgboost", requestFormat="csv"
+    ... )
+    >>> from pyspark.ml.linalg import VectorUDT
+    >>> columns = StructType().add("features", VectorUDT())
+    >>> model.transformSchema(columns).names
+    ['features', 'prediction', 'endpoint_error']
+    """
+
+    endpointName: Param[str] = Param(Params._dummy(), "endpointName", "endpoint to ask", string)
+    deployment: Param[dict[str, Any]] = Param(
+        Params._dummy(),
+        "deployment",
+        "what stands behind the endpoint, to make and delete",
+        made_of,
+    )
+    _input_kwargs: dict[str, Any]
+
+    @keyword_only
+    def __init__(
+        self,
+        *,
+        endpointName: str | None = None,
+        inference: str = "realtime",
+        algorithm: str | None = None,
+        replySchema: str | None = None,
+        requestFormat: str | None = None,
+        featuresCol: str = "features",
+        labelCol: str | None = None,
+        requestFields: dict[str, str] | None = None,
+        outputCols: dict[str, str] | None = None,
+        errorCol: str = "endpoint_error",
+        variantCol: str | None = None,
+        targetVariant: str | None = None,
+        region: str | None = None,
+        endpointUrl: str | None = None,
+        maxBatchRows: int = 500,
+        maxBatchBytes: int = 5_242_880,
+        concurrency: int = 8,
+        timeout: float = 70.0,
+        maxAttempts: int = 8,
+        retryBudget: float = 1.0,
+        maxErrorShare: float = 0.05,
+        endpointInstanceType: str = "ml.m5.large",
+        endpointInstanceCount: int = 1,
+        batchTimeout: float = 86_400.0,
+        progress: bool = True,
+        deployment: Deployment | dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self._setDefault(**SCORING_DEFAULTS)
+        self._set(**self._input_kwargs)
+
+    @keyword_only
+    def setParams(
+        self,
+        *,
+        endpointName: str | None = None,
+        inference: str = "realtime",
+        algorithm: str | None = None,
+        replySchema: str | None = None,
+        requestFormat: str | None = None,
+        featuresCol: str = "features",
+        labelCol: str | None = None,
+        requestFields: dict[str, str] | None = None,
+        outputCols: dict[str, str] | None = None,
+        errorCol: str = "endpoint_error",
+        variantCol: str | None = None,
+        targetVariant: str | None = None,
+        region: str | None = None,
+        endpointUrl: str | None = None,
+        maxBatchRows: int = 500,
+        maxBatchBytes: int = 5_242_880,
+        concurrency: int = 8,
+        timeout: float = 70.0,
+        maxAttempts: int = 8,
+        retryBudget: float = 1.0,
+        maxErrorShare: float = 0.05,
+        endpointInstanceType: str = "ml.m5.large",
+        endpointInstanceCount: int = 1,
+        batchTimeout: float = 86_400.0,
+        progress: bool = True,
+        deployment: Deployment | dict[str, Any] | None = None,
+    ) -> "SageMakerEndpointModel":
+        """Set the Params given; the others stay."""
+        return self._set(**self._input_kwargs)
+
+    @classmethod
+    def read(cls) -> DefaultParamsReader["SageMakerEndpointModel"]:
+        """Return a reader, which warns where the endpoint of what it loads is gone."""
+        return _Reader(cls)
+
+    def transformSchema(self, schema: StructType) -> StructType:
+        """Return the schema `transform` yields; raise SchemaError where it cannot."""
+        for param in (self.endpointName, self.algorithm):
+            if not self.isDefined(param):
+                raise SchemaError(f"{self.uid}: {param.name} is not set: {param.doc}")
+        form, features, label, fields = self._request()
+        requests.check(schema, self.uid, form, features, label, list(fields.values()))
+        for column, (_, kind) in self._added().items():
+            absent(schema, self.uid, column)
+            schema = StructType([*schema.fields, StructField(column, kind)])
+        return schema
+
+    def _request(self) -> tuple[str, str, str | None, dict[str, str]]:
+        """Return format, features, label and fields of a request."""
+        label = self.getLabelCol() if self.isSet(self.labelCol) else None
+        return (
+            self._request_format(),
+            self.getFeaturesCol(),
+            label,
+            self.getOrDefault(self.requestFields),
+        )
+
+    def _reply(self) -> Reply:
+        return replies.reply(self.getOrDefault(self.algorithm), optional(self, self.replySchema))
+
+    def _added(self) -> dict[str, tuple[str, DataType]]:
+        """Return the columns that `transform` adds: each one's field of a reply, and its type."""
+        named = self.getOrDefault(self.outputCols)
+        columns = [(named.get(name, name), name, kind) for name, kind in self._reply().fields]
+        columns.append((self.getOrDefault(self.errorCol), "error", StringType()))
+        if self.isSet(self.variantCol):
+            columns.append((self.getOrDefault(self.variantCol), "variant", StringType()))
+        added = {column: (name, kind) for column, name, kind in columns}
+        if len(added) < len(columns):
+            spelled = ", ".join(f"{name} -> {column}" for column, name, _ in columns)
+            raise SchemaError(
+                f"{self.uid}: two of the reply's fields would have one column's name ({spelled}); "
+                "set outputCols, errorCol or variantCol"
+            )
+        return added
+
+    def createEndpoint(self, timeout: float = 1800.0) -> bool:
+        """Make the endpoint again, from the model that was trained, where it is gone.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait until it answers.
+
+        Returns
+        -------
+        bool
+            Whether it was made; False where it was there.
+
+        Raises
+        ------
+        SageMakerError
+            Where this model was not fitted by `SageMakerStage`, or for batch transforms alone, or
+            AWS refuses.
+        """
+        wanted = self._deployment()
+        if not wanted.variant:
+            raise self._no_endpoint(wanted)
+        if not hosting.is_gone(self.uid, self._site(), wanted.name):
+            return False
+        hosting.create(self.uid, self._site(), wanted, timeout, _LOG.info)
+        return True
+
+    def deleteResources(self) -> None:
+        """Delete endpoint, endpoint configuration, model, and the results of batch transforms.
+
+        The trained artifact on S3 stays. What is gone already is no error. A DataFrame that a batch
+        transform gave back can be read no longer.
+
+        Raises
+        ------
+        SageMakerError
+            Where this model was not fitted by `SageMakerStage`, or something cannot be deleted.
+        """
+        hosting.delete(self.uid, self._site(), self._deployment())
+
+    def _deployment(self) -> Deployment:
+        if not self.isSet(self.deployment):
+            raise SageMakerError(
+                f"{self.uid}: endpoint '{self.getOrDefault(self.endpointName)}' was not made by a "
+                "SageMakerStage, and is not this model's to make or delete"
+            )
+        return Deployment(**self.getOrDefault(self.deployment))
+
+    def _no_endpoint(self, made: Deployment) -> SageMakerError:
+        return SageMakerError(
+            f"{self.uid}: model '{made.name}' was made for batch transforms, without an endpoint: "
+            "leave Param inference at 'batch', or fit with another"
+        )
+
+    def _folder(self) -> str:
+        """Return where requests are staged."""
+        staging = self._deployment().staging
+        if staging is None:
+            raise SageMakerError(
+                f"{self.uid}: Param deployment names no folder on S3 for requests: set its staging"
+            )
+        return staging
+
+    def _require_endpoint(self) -> None:
+        """Raise SageMakerError where there is no such endpoint; who may not ask, just tries."""
+        name = self.getOrDefault(self.endpointName)
+        if self.isSet(self.deployment) and self._deployment().name == name:
+            made = self._deployment()
+            if not made.variant:
+                raise self._no_endpoint(made)
+            if bool(made.asynchronous) != (self.getOrDefault(self.inference) == "async"):
+                is_async = "is" if made.asynchronous else "is not"
+                raise SageMakerError(
+                    f"{self.uid}: endpoint '{name}' {is_async} asynchronous, and Param inference "
+                    f"is '{self.getOrDefault(self.inference)}': set it, or fit again"
+                )
+        try:
+            gone = hosting.is_gone(self.uid, self._site(), name)
+        except SageMakerError as error:
+            if not is_denied(error):
+                raise
+            return
+        if gone:
+            raise SageMakerError(self._gone())
+
+    def _gone(self) -> str:
+        """Say that there is no such endpoint, and what to do."""
+        again = (
+            "createEndpoint() makes it again from the trained model"
+            if self.isSet(self.deployment)
+            else "set Param endpointName"
+        )
+        return f"{self.uid}: there is no endpoint '{self.getOrDefault(self.endpointName)}': {again}"
+
+    def _warn_if_gone(self) -> None:
+        """Warn where there is no such endpoint; who cannot ask may load all the same."""
+        if not self.isSet(self.endpointName) or self.getOrDefault(self.inference) == "batch":
+            return
+        name = self.getOrDefault(self.endpointName)
+        try:
+            gone = hosting.is_gone(self.uid, self._site(), name, ask=call_once)
+        except (SageMakerError, SetupError) as error:
+            _LOG.info("%s: whether endpoint '%s' is there is not known: %s", self.uid, name, error)
+            return
+        if gone:
+            _LOG.warning("%s", self._gone())
+
+    def _service(self, form: str, accept: str) -> Service:
+        is_async = self.getOrDefault(self.inference) == "async"
+        settings: dict[str, Any] = (
+            {"inputs": f"{self._folder()}/async/requests"} if is_async else {}
+        )
+        usual = is_async and not self.isSet(self.timeout)
+        return (AsyncService if is_async else Service)(
+            endpoint=self.getOrDefault(self.endpointName),
+            content_type=requests.CONTENT_TYPES[form],
+            accept=accept,
+            site=self._site(),
+            variant=optional(self, self.targetVariant),
+            timeout=_ASYNC_TIMEOUT if usual else self.getOrDefault(self.timeout),
+            connections=self.getOrDefault(self.concurrency),
+            attempts=self.getOrDefault(self.maxAttempts),
+            budget=self.getOrDefault(self.retryBudget),
+            **settings,
+        )
+
+    def _transform(self, dataset: DataFrame) -> DataFrame:
+        self.transformSchema(dataset.schema)
+        raw = f"{self.uid}_reply"
+        added = {}
+        for column, (name, kind) in self._added().items():
+            value = F.col(raw)[name]
+            vector = F.when(value.isNotNull(), to_vector(value))
+            added[column] = vector if kind == VECTOR else value
+        if self.getOrDefault(self.inference) == "batch":
+            answered = self._in_batch(dataset, raw)
+        else:
+            answered = self._by_requests(dataset, raw)
+        return answered.withColumns(added).drop(raw)
+
+    def _in_batch(self, dataset: DataFrame, raw: str) -> DataFrame:
+        """Return the rows with what a transform job answers in column `raw`."""
+        request = self._request()
+
+        def record(schema: StructType) -> Column:
+            return requests.record(schema, *request)
+
+        return batch.answered(self._batch(), dataset, record, raw, self._say)
+
+    def _batch(self) -> Batch:
+        made = self._deployment()
+        if made.others:
+            raise SageMakerError(
+                f"{self.uid}: several models answer at '{made.name}', and a batch transform is of "
+                "one: transform by one of those that deploy_variants was given"
+            )
+        return Batch(
+            uid=self.uid,
+            site=self._site(),
+            deployment=made,
+            folder=f"{self._folder()}/batch",
+            form=self._request_format(),
+            reply=self._reply(),
+            rows=self.getOrDefault(self.maxBatchRows),
+            bytes=self.getOrDefault(self.maxBatchBytes),
+            threads=self.getOrDefault(self.concurrency),
+            max_error_share=self.getOrDefault(self.maxErrorShare),
+            instance_type=self.getOrDefault(self.endpointInstanceType),
+            instance_count=self.getOrDefault(self.endpointInstanceCount),
+            timeout=self.getOrDefault(self.batchTimeout),
+        )
+
+    def _by_requests(self, dataset: DataFrame, raw: str) -> DataFrame:
+        """Return the rows with what the endpoint answers to the tasks' requests in column `raw`."""
+        import pandas as pd  # two seconds that who does not score need not wait
+
+        self._require_endpoint()
+        request, answer = self._request(), self._reply()
+        scoring = Scoring(
+            uid=self.uid,
+            form=request[0],
+            reply=answer,
+            service=self._service(request[0], answer.accept),
+            rows=self.getOrDefault(self.maxBatchRows),
+            bytes=self.getOrDefault(self.maxBatchBytes),
+            max_error_share=self.getOrDefault(self.maxErrorShare),
+        )
+        names = answer.schema.names
+
+        def score(batches: Iterator[pd.Series]) -> Iterator[pd.DataFrame]:
+            parts = (requests.parts(batch) for batch in batches)
+            for rows in scored(scoring, parts):
+                yield pd.DataFrame(rows, columns=names, dtype=object)
+
+        # Called nondeterministic so that the optimizer never asks the endpoint twice for a row.
+        udf = pandas_udf(score, answer.schema).asNondeterministic()  # type: ignore[call-overload]
+        return dataset.withColumn(raw, udf(requests.record(dataset.schema, *request)))

@@ -1,0 +1,129 @@
+"""Params that the stage which trains shares with the model that it fits: how rows are scored."""
+
+import logging
+import os
+import sys
+
+from pyspark.ml.param import Param, Params
+from pyspark.ml.param.shared import HasFeaturesCol, HasLabelCol
+
+from spark_sentiment.core import boolean, integer, names_by_key, number, one_of, optional, string
+from spark_sentiment.sagemaker.algorithms import ALGORITHMS
+from spark_sentiment.sagemaker.aws.clients import Site
+from spark_sentiment.sagemaker.formats import replies, requests
+from spark_sentiment.sagemaker.scoring.invoke import MAX_BYTES
+
+_LOG = logging.getLogger(__name__)
+
+SCORING_DEFAULTS = {
+    "inference": "realtime",
+    "endpointInstanceType": "ml.m5.large",
+    "endpointInstanceCount": 1,
+    "batchTimeout": 86_400.0,
+    "progress": True,
+    "errorCol": "endpoint_error",
+    "requestFields": {},
+    "outputCols": {},
+    "maxBatchRows": 500,
+    "maxBatchBytes": 5_242_880,
+    "concurrency": 8,
+    "timeout": 70.0,
+    "maxAttempts": 8,
+    "retryBudget": 1.0,
+    "maxErrorShare": 0.05,
+}
+
+
+class HasEndpointParams(HasFeaturesCol, HasLabelCol):
+    """What is sent to an endpoint, how its answers are read, and how often it is asked."""
+
+    inference: Param[str] = Param(
+        Params._dummy(),
+        "inference",
+        "what answers",
+        one_of("realtime", "serverless", "async", "batch", "none"),
+    )
+    endpointInstanceType: Param[str] = Param(
+        Params._dummy(), "endpointInstanceType", "machine of endpoint or transform job", string
+    )
+    endpointInstanceCount: Param[int] = Param(
+        Params._dummy(),
+        "endpointInstanceCount",
+        "machines of endpoint or transform job",
+        integer(1),
+    )
+    batchTimeout: Param[float] = Param(
+        Params._dummy(),
+        "batchTimeout",
+        "seconds to wait for a transform job",
+        number(0, open_low=True),
+    )
+    progress: Param[bool] = Param(Params._dummy(), "progress", "say what the job is doing", boolean)
+    algorithm: Param[str] = Param(
+        Params._dummy(),
+        "algorithm",
+        "what answers, and so how it is read",
+        one_of(*replies.ALGORITHMS),
+    )
+    replySchema: Param[str] = Param(
+        Params._dummy(), "replySchema", "fields of a csv or jsonlines reply", string
+    )
+    requestFormat: Param[str] = Param(
+        Params._dummy(), "requestFormat", "how rows are sent", one_of(*requests.CONTENT_TYPES)
+    )
+    requestFields: Param[dict[str, str]] = Param(
+        Params._dummy(), "requestFields", "of jsonlines: key -> column", names_by_key
+    )
+    outputCols: Param[dict[str, str]] = Param(
+        Params._dummy(), "outputCols", "field of the reply -> column", names_by_key
+    )
+    errorCol: Param[str] = Param(
+        Params._dummy(), "errorCol", "column for why there is no prediction", string
+    )
+    variantCol: Param[str] = Param(
+        Params._dummy(), "variantCol", "column for the variant that answered", string
+    )
+    targetVariant: Param[str] = Param(Params._dummy(), "targetVariant", "variant to ask", string)
+    region: Param[str] = Param(Params._dummy(), "region", "AWS region", string)
+    endpointUrl: Param[str] = Param(
+        Params._dummy(), "endpointUrl", "address of the service", string
+    )
+    maxBatchRows: Param[int] = Param(
+        Params._dummy(), "maxBatchRows", "rows of a request at most", integer(1)
+    )
+    maxBatchBytes: Param[int] = Param(
+        Params._dummy(), "maxBatchBytes", "bytes of a request at most", integer(1, MAX_BYTES)
+    )
+    concurrency: Param[int] = Param(
+        Params._dummy(), "concurrency", "requests of a task under way at once", integer(1, 256)
+    )
+    timeout: Param[float] = Param(
+        Params._dummy(), "timeout", "seconds to wait for an answer", number(0, open_low=True)
+    )
+    maxAttempts: Param[int] = Param(
+        Params._dummy(), "maxAttempts", "times that a request is sent at most", integer(1)
+    )
+    retryBudget: Param[float] = Param(
+        Params._dummy(), "retryBudget", "retries for each request of a task", number(0)
+    )
+    maxErrorShare: Param[float] = Param(
+        Params._dummy(), "maxErrorShare", "share of rows that may lack a prediction", number(0, 1)
+    )
+
+    def _request_format(self) -> str:
+        """Return how rows are sent: as asked, or as the algorithm reads best."""
+        given = optional(self, self.requestFormat)
+        return str(given or ALGORITHMS[self.getOrDefault(self.algorithm)].request)
+
+    def _say(self, line: str) -> None:
+        """Log a line of progress, and write it to stderr where that is wanted."""
+        _LOG.info("%s: %s", self.uid, line)
+        if self.getOrDefault(self.progress):
+            sys.stderr.write(f"{self.uid}: {line}\n")
+            sys.stderr.flush()
+
+    def _site(self) -> Site:
+        """Return where AWS is: as set, or as boto3 reads it in this process's environment."""
+        # Executors may lack the variable, and Spark's own S3 never reads it: so it is read here.
+        url = optional(self, self.endpointUrl) or os.environ.get("AWS_ENDPOINT_URL")
+        return Site(optional(self, self.region), url)

@@ -1,0 +1,26 @@
+"""Tables: Delta tables with declared schemas, runs, and embeddings that are kept.
+
+`Tables` creates, reads, appends once and merges; ``schemas`` declares the columns and constraints.
+`Run` keeps an account of what ran on what. Embeddings are kept by text and model, so that no text
+is embedded twice.
+"""
+
+from spark_sentiment.tables.delta import RETENTION, Tables, Written, digest
+from spark_sentiment.tables.errors import table_errors
+from spark_sentiment.tables.kept_embeddings import embedded, text_hash
+from spark_sentiment.tables.runs import Run, code_digest, fingerprint, finished_with, last_rows
+
+__all__ = [
+    "RETENTION",
+    "Run",
+    "Tables",
+    "Written",
+    "code_digest",
+    "digest",
+    "embedded",
+    "fingerprint",
+    "finished_with",
+    "last_rows",
+    "table_errors",
+    "text_hash",
+]

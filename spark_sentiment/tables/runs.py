@@ -1,0 +1,297 @@
+"""Runs: what ran on what, so that every figure can be traced to versions, settings and code."""
+
+import hashlib
+import importlib.metadata
+import importlib.resources
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources.abc import Traversable
+from types import TracebackType
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from spark_sentiment.errors import RunConflictError, TableError
+from spark_sentiment.tables.delta import Tables, Written
+from spark_sentiment.tables.kept_embeddings import embedded
+from spark_sentiment.tables.schemas import RUNS
+
+logger = logging.getLogger(__name__)
+
+_PACKAGE = "spark_sentiment"
+
+
+class Run:
+    """One attempt of one run, as a context manager that keeps its account in table ``runs``.
+
+    Tables are read and written through it, and it notes their versions. A table is read at one
+    version throughout, whoever writes to it meanwhile, save that the run sees what it wrote itself.
+
+    Parameters
+    ----------
+    tables : Tables
+        Where the run reads and writes.
+    run_id : str
+        Names the run. The same id again means the same run again: what it has appended is kept.
+    config : mapping
+        The configuration, of JSON's types. It is stored: no secrets. What stands under ``run``
+        names the run and is not compared.
+    inputs : str, optional
+        Fingerprint of what the run reads from outside of `tables`, such as `digest` of the reviews.
+
+    Raises
+    ------
+    RunConflictError
+        On entry, where the run id was used with another configuration or other inputs.
+    TableError
+        On entry, where the tables cannot be written.
+
+    Notes
+    -----
+    One row is appended on entry (``started``) and one on exit: ``finished``, or ``failed`` with the
+    type of the error, whose message is left out as it may quote a review. A killed run leaves
+    ``started`` alone. Two commits.
+
+    To see again what a run saw, read each table of its last row at the version that stands there:
+    ``tables.read(name, version)``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from spark_sentiment.tables import Tables
+    >>> tables = Tables(spark, tempfile.mkdtemp())
+    >>> figures = spark.createDataFrame([("test", "accuracy", 0.86)], ["split", "metric", "value"])
+    >>> with Run(tables, "run-1", {"seed": 7}) as run:
+    ...     written = run.append("evaluations", figures)
+    ...     rows = run.read("evaluations").count()
+    >>> written.version, rows
+    (1, 1)
+    >>> last = last_rows(tables).head()
+    >>> last.status, last.writes[0].table, last.writes[0].version
+    ('finished', 'evaluations', 1)
+    >>> Run(tables, "run-1", {"seed": 7}).finished().status
+    'finished'
+    """
+
+    def __init__(
+        self, tables: Tables, run_id: str, config: Mapping[str, Any], *, inputs: str = ""
+    ) -> None:
+        self.tables = tables
+        self.run_id = run_id
+        self._config = _canonical(config)
+        self.fingerprint = fingerprint(config, inputs)
+        self._model: tuple[str | None, str | None] = (None, None)
+        self._reads: dict[tuple[str, int], None] = {}
+        self._writes: dict[tuple[str, int], None] = {}
+        self._pinned: dict[str, int] = {}
+        self._started = datetime.now(UTC)
+
+    def __enter__(self) -> "Run":
+        if not self.run_id:
+            raise TableError("the run id is empty")
+        self.tables.check_writable()
+        self.tables.create("runs")
+        self.finished()
+        self._started = datetime.now(UTC)
+        self._write_row("started", None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._write_row("finished", None)
+            return
+        try:
+            self._write_row("failed", kind.__name__)
+        except Exception as second:  # the first error is the one to be seen
+            logger.warning("run %s: its failure was not noted (%s)", self.run_id, type(second))
+
+    def finished(self) -> Row | None:
+        """Return the row of this run's last attempt that finished, or None where none did.
+
+        It may be asked before the run is entered: what has finished need not run again.
+
+        Raises
+        ------
+        RunConflictError
+            Where the run id was used with another configuration or other inputs.
+        """
+        if not self.tables.exists("runs"):
+            return None
+        rows = self.tables.read("runs").where(F.col("run_id") == self.run_id)
+        told = F.struct("ended_at", "started_at", "status", "model_path", "model_fingerprint")
+        found = rows.agg(
+            F.max(F.col("fingerprint") != self.fingerprint).alias("other"),
+            F.max(F.when(F.col("status") == "finished", told)).alias("last"),
+        ).head()
+        if found is not None and found["other"]:
+            raise RunConflictError(
+                f"run '{self.run_id}' was started before with another configuration or other "
+                "inputs; nothing was written: use a new run id, or the same configuration and input"
+            )
+        return None if found is None else found["last"]
+
+    def read(self, name: str, version: int | None = None) -> DataFrame:
+        """Return table `name` at `version`, or at the version that the run first met.
+
+        Raises
+        ------
+        TableError
+            As `Tables.read` does.
+        """
+        if version is None:
+            version = self._pinned.setdefault(name, self.tables.version(name))
+        df = self.tables.read(name, version)
+        self._reads[name, version] = None
+        return df
+
+    def append(
+        self, name: str, df: DataFrame, *, part: str = "", fingerprint: str | None = None
+    ) -> Written:
+        """Append `df` to table `name`, once for this run; see `Tables.append_once`.
+
+        Give ``fingerprint=run.fingerprint`` for rows that follow from the run's configuration and
+        inputs, but not to the last bit: a rerun then neither computes nor compares them.
+        """
+        done = self.tables.append_once(name, df, self.run_id, part=part, fingerprint=fingerprint)
+        return self._wrote(name, done)
+
+    def merge(
+        self, name: str, df: DataFrame, keys: Sequence[str], *, update: bool = False
+    ) -> Written:
+        """Merge `df` into table `name` by `keys`; see `Tables.merge`."""
+        return self._wrote(name, self.tables.merge(name, df, keys, update=update))
+
+    def embedded(
+        self,
+        df: DataFrame,
+        model: str,
+        embed: Callable[[DataFrame], DataFrame],
+        *,
+        text: str = "text",
+        output: str = "embedding",
+    ) -> DataFrame:
+        """Add the embedding of each text, computing only what is not kept; see `embedded`."""
+        found = embedded(self.tables, df, model, embed, text=text, output=output)
+        self._reads["embeddings", found.version] = None
+        if found.computed:
+            self._wrote("embeddings", Written(found.version, True))
+        return found.rows
+
+    def set_model(self, path: str | None, fingerprint: str | None) -> None:
+        """Note which model the run made or used."""
+        self._model = (path, fingerprint)
+
+    def _wrote(self, name: str, done: Written) -> Written:
+        self._pinned[name] = done.version
+        self._writes[name, done.version] = None
+        return done
+
+    def _write_row(self, status: str, error: str | None) -> None:
+        spark = self.tables.spark
+        row = {
+            "run_id": self.run_id,
+            "status": status,
+            "started_at": self._started,
+            "ended_at": None if status == "started" else datetime.now(UTC),
+            "error": error,
+            "fingerprint": self.fingerprint,
+            "config": self._config,
+            "package_version": package_version(),
+            "code_digest": code_digest(),
+            "spark_version": spark.version,
+            "delta_version": self.tables.delta_version(),
+            "model_path": self._model[0],
+            "model_fingerprint": self._model[1],
+            "reads": self._versions(self._reads),
+            "writes": self._versions(self._writes),
+        }
+        values = [tuple(row[name] for name in RUNS.schema.names)]
+        rows = spark.createDataFrame(values, RUNS.schema).coalesce(1)
+        self.tables.append("runs", rows)
+
+    def _versions(self, seen: Mapping[tuple[str, int], None]) -> list[tuple[str, str, int]]:
+        return [(name, self.tables.location(name), version) for name, version in seen]
+
+
+def last_rows(tables: Tables) -> DataFrame:
+    """Return the newest row of each run in table ``runs``, one row a run id.
+
+    Raises
+    ------
+    TableError
+        Where there are no runs yet.
+    """
+    rows = tables.read("runs")
+    newest = F.max_by(
+        F.struct(*rows.columns), F.struct("started_at", F.coalesce("ended_at", "started_at"))
+    )
+    return rows.groupBy("run_id").agg(newest.alias("_row")).select("_row.*")
+
+
+def fingerprint(config: Mapping[str, Any], inputs: str = "") -> str:
+    """Return the SHA-256 of what decides a run's result, as `Run` takes it: 64 digits.
+
+    Examples
+    --------
+    >>> fingerprint({"seed": 7, "run": {"id": "a"}}) == fingerprint({"seed": 7})
+    True
+    """
+    deciding = _canonical({key: value for key, value in config.items() if key != "run"})
+    return hashlib.sha256(f"{deciding}\n{inputs}".encode()).hexdigest()
+
+
+def finished_with(tables: Tables, model_fingerprint: str) -> Row | None:
+    """Return the row of the newest finished run whose model has this fingerprint, None for none."""
+    if not tables.exists("runs"):
+        return None
+    made = F.col("model_fingerprint") == model_fingerprint
+    rows = tables.read("runs").where(made & (F.col("status") == "finished"))
+    found = rows.agg(F.max_by(F.struct(*rows.columns), "ended_at").alias("last")).head()
+    return None if found is None else found["last"]
+
+
+def package_version() -> str:
+    """Return the installed version of the package, or ``unknown`` where it runs from a zip."""
+    try:
+        return importlib.metadata.version(_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def code_digest() -> str:
+    """Return the SHA-256 of the package's source files: 64 hexadecimal digits.
+
+    Names and contents count, in the order of names; compiled files do not.
+
+    Examples
+    --------
+    >>> len(code_digest())
+    64
+    """
+    whole = hashlib.sha256()
+    for name, file in sorted(_sources(importlib.resources.files(_PACKAGE), "")):
+        content = file.read_bytes()
+        whole.update(f"{name}\0{len(content)}\0".encode() + content)
+    return whole.hexdigest()
+
+
+def _canonical(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, sort_keys=True, ensure_ascii=False)
+
+
+def _sources(folder: Traversable, prefix: str) -> list[tuple[str, Traversable]]:
+    found: list[tuple[str, Traversable]] = []
+    for item in folder.iterdir():
+        if item.is_dir():
+            found += _sources(item, f"{prefix}{item.name}/")
+        elif item.name.endswith(".py"):
+            found.append((prefix + item.name, item))
+    return found

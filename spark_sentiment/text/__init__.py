@@ -1,0 +1,51 @@
+"""Text: Column functions that clean it, and the stages that apply them.
+
+Each function takes a Column and returns one, null for null, without a Python worker. `TextCleaner`
+applies them in order, each step a Param; `NGrams` cuts a text into words and word n-grams.
+"""
+
+from spark_sentiment.text.cleaner import TextCleaner
+from spark_sentiment.text.functions import (
+    expand_contractions,
+    limit_repeats,
+    normalize_quotes,
+    normalize_whitespace,
+    remove_accents,
+    remove_control_chars,
+    remove_emoji,
+    remove_html_tags,
+    remove_punctuation,
+    replace_currency,
+    replace_emails,
+    replace_emoji,
+    replace_hashtags,
+    replace_numbers,
+    replace_phone_numbers,
+    replace_urls,
+    replace_user_handles,
+    unescape_html,
+)
+from spark_sentiment.text.ngrams import NGrams
+
+__all__ = [
+    "NGrams",
+    "TextCleaner",
+    "expand_contractions",
+    "limit_repeats",
+    "normalize_quotes",
+    "normalize_whitespace",
+    "remove_accents",
+    "remove_control_chars",
+    "remove_emoji",
+    "remove_html_tags",
+    "remove_punctuation",
+    "replace_currency",
+    "replace_emails",
+    "replace_emoji",
+    "replace_hashtags",
+    "replace_numbers",
+    "replace_phone_numbers",
+    "replace_urls",
+    "replace_user_handles",
+    "unescape_html",
+]

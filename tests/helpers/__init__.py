@@ -1,0 +1,1 @@
+"""What tests share: checkpoints, an endpoint that adds up, AWS clients, README's text."""

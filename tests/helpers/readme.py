@@ -1,0 +1,27 @@
+"""README as tests read it: its blocks of code and its commands."""
+
+import re
+import shlex
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    """Return the words of each command."""
+    text = "\n".join(blocks("bash")).replace("\\\n", " ")
+    return [shlex.split(line, comments=True) for line in text.splitlines() if line.strip()]
+
+
+def run_command() -> list[str]:
+    """Return the words of the command that runs the main job: a program and its arguments."""
+    line = next(words for words in commands() if "pip" in words[:1])
+    after_install = line[line.index("&&") + 1 :]
+    if after_install[:2] != ["uv", "run"]:
+        raise ValueError(f"README's run command is not uv run PROGRAM: {after_install}")
+    return after_install[2:]

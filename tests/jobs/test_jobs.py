@@ -1,0 +1,240 @@
+"""The three jobs, end to end, on generated reviews: the first run is the command in README."""
+
+import contextlib
+import io
+import json
+import re
+import runpy
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from helpers.readme import ROOT, run_command
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_sentiment.jobs import bias as measure
+from spark_sentiment.jobs import runner, score, train
+from spark_sentiment.tables.delta import Tables
+from spark_sentiment.tables.schemas import TABLES
+
+LOCAL = str(ROOT / "conf" / "local.yaml")
+ROWS = 300  # that conf/base.yaml generates
+
+
+def arguments(base: Path, *settings: str) -> list[str]:
+    wanted = [f"output.base={base}", *settings]
+    return [LOCAL, *(word for setting in wanted for word in ("--set", setting))]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> tuple[Path, str]:
+    """A folder of tables in which one training run has finished, and what the run printed.
+
+    The run is README's command as it stands, but for where to and its name. It finds the tests'
+    session: a JVM of its own takes a minute to warm up, and test_killed starts a job in one.
+    """
+    folder, said = tmp_path_factory.mktemp("jobs") / "out", io.StringIO()
+    program, *words = run_command()
+    named = ["--set", f"output.base={folder}", "--set", "run.id=first"]
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.chdir(ROOT)
+        patch.setattr(sys, "argv", [program, *words, *named])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(program, run_name="__main__")
+    assert ended.value.code == runner.OK
+    return folder, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def base(first: tuple[Path, str]) -> Path:
+    return first[0]
+
+
+@pytest.fixture
+def tables(spark: SparkSession, base: Path) -> Tables:
+    return Tables(spark, str(base))
+
+
+def of_run(tables: Tables, name: str, run: str) -> DataFrame:
+    return tables.read(name).where(F.col("run_id") == run)
+
+
+def test_a_summary_is_printed_at_the_end(first: tuple[Path, str]) -> None:
+    assert re.search(r"Accuracy 0\.\d+, macro-F1 0\.\d+ on \d+ held-out rows", first[1])
+
+
+def test_every_row_read_is_a_review_or_rejected(tables: Tables) -> None:
+    assert tables.read("reviews").count() + tables.read("reviews_rejected").count() == ROWS
+
+
+def test_held_out_reviews_alone_are_predicted(tables: Tables) -> None:
+    held_out = of_run(tables, "features", "first").where("split = 'test'").select("review_id")
+    predicted = of_run(tables, "predictions", "first").select("review_id")
+    assert predicted.count() > 0
+    assert sorted(held_out.collect()) == sorted(predicted.collect())
+
+
+def test_no_text_is_in_both_parts(tables: Tables) -> None:
+    splits = of_run(tables, "features", "first").groupBy("text_hash")
+    assert splits.agg(F.countDistinct("split").alias("n")).where("n > 1").count() == 0
+
+
+def test_accuracy_follows_from_the_predictions(tables: Tables) -> None:
+    predicted = of_run(tables, "predictions", "first")
+    right = predicted.where("prediction = label").count() / predicted.count()
+    written = of_run(tables, "evaluations", "first").where("metric = 'accuracy'").head()
+    assert written is not None
+    assert written["value"] == pytest.approx(right)
+
+
+def test_bias_is_measured_before_and_after_training(tables: Tables) -> None:
+    metrics = of_run(tables, "bias_metrics", "first")
+    phases = {(row.phase, row.metric) for row in metrics.select("phase", "metric").collect()}
+    assert {("pre", "CI"), ("pre", "DPL"), ("post", "DPPL")} <= phases
+
+
+def test_a_run_names_versions_that_give_back_what_it_saw(tables: Tables) -> None:
+    row = tables.read("runs").where("run_id = 'first' and status = 'finished'").head()
+    assert row is not None
+    assert json.loads(row.config)["run"]["id"] == "first"
+    assert len(row.code_digest) == 64
+    written = {entry.table: entry.version for entry in row.writes}
+    assert {"reviews", "features", "embeddings", "predictions", "evaluations"} <= set(written)
+    then = tables.read("predictions", written["predictions"]).where("run_id = 'first'")
+    assert then.count() == of_run(tables, "predictions", "first").count()
+
+
+def test_a_run_that_has_finished_is_not_run_again(
+    tables: Tables, first: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {name: tables.version(name) for name in TABLES}
+    assert runner.run("train", train.main, arguments(first[0], "run.id=first")) == runner.OK
+    again = capsys.readouterr()
+    assert again.out == first[1]
+    assert "training" not in again.err
+    assert {name: tables.version(name) for name in TABLES} == before
+
+
+def test_the_same_without_a_run_id_is_the_run_that_has_finished(
+    first: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runner.run("train", train.main, arguments(first[0])) == runner.OK
+    again = capsys.readouterr()
+    assert again.out == first[1]
+    assert "run first has finished before (--set run.id=NAME runs it again)" in again.err
+
+
+def test_a_lost_model_is_made_again_and_nothing_else(tables: Tables, base: Path) -> None:
+    names = set(TABLES) - {"runs"}
+    before = {name: tables.version(name) for name in names}
+    shutil.rmtree(base / "models" / "first")
+    assert runner.run("train", train.main, arguments(base, "run.id=first")) == runner.OK
+    assert (base / "models" / "first" / "metadata").is_dir()
+    assert {name: tables.version(name) for name in names} == before
+
+
+def test_a_run_id_with_another_input_is_refused(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = arguments(base, "run.id=first", "reviews.generated.seed=8")
+    assert runner.run("train", train.main, changed) == runner.REFUSED
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("train: RunConflictError: run 'first' was started before")
+
+
+def test_the_saved_model_scores_new_reviews(
+    base: Path, tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = arguments(base, "run.id=scored", "reviews.generated.rows=60", "reviews.generated.seed=9")
+    assert runner.run("score", score.main, new) == runner.OK
+    assert "Predicted" in capsys.readouterr().out
+    predicted = of_run(tables, "predictions", "scored")
+    assert predicted.count() == 60 - of_run(tables, "reviews_rejected", "scored").count()
+    assert {row.model for row in predicted.select("model").distinct().collect()} == {
+        f"{base}/models/first"
+    }
+
+
+def test_the_saved_model_works_without_the_jobs(base: Path, spark: SparkSession) -> None:
+    model = PipelineModel.load(f"{base}/models/first")
+    new = spark.createDataFrame(
+        [("r1", "Lovely", "so soft and it fits", None, 30, "General")],
+        "review_id string, title string, review_text string, rating int, age int, division string",
+    )
+    row = model.transform(new).head()
+    assert row is not None
+    assert sum(row.probability) == pytest.approx(1.0)
+
+
+def test_bias_of_the_newest_predictions(
+    base: Path, tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runner.run("bias", measure.main, arguments(base, "run.id=audit")) == runner.OK
+    assert "metrics of predictions of run" in capsys.readouterr().out
+    phases = of_run(tables, "bias_metrics", "audit").select("phase").distinct().collect()
+    assert {row.phase for row in phases} == {"pre", "post"}
+
+
+def test_bias_of_any_table(base: Path, tables: Tables, spark: SparkSession, tmp_path: Path) -> None:
+    rows = [(1.0, "a")] * 6 + [(0.0, "a")] * 2 + [(1.0, "b")] * 1 + [(0.0, "b")] * 3
+    spark.createDataFrame(rows, "hired double, team string").write.parquet(str(tmp_path / "t"))
+    wanted = [
+        f"table.path={tmp_path / 't'}",
+        "table.format=parquet",
+        "table.label=hired",
+        "bias.facets=[{column: team, values: [b]}]",
+        "bias.group=null",
+        "bias.positive=[1.0]",
+        "run.id=any",
+    ]
+    assert runner.run("bias", measure.main, arguments(base, *wanted)) == runner.OK
+    row = of_run(tables, "bias_metrics", "any").where("metric = 'DPL'").head()
+    assert row is not None
+    assert row.value == pytest.approx(6 / 8 - 1 / 4)  # q_a - q_d by hand
+
+
+def test_a_broken_gate_has_its_own_exit_code_after_the_tables_are_written(
+    base: Path, tables: Tables, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = "bias.gates=[{metric: CI, facet: age, high: -0.99}]"
+    code = runner.run("bias", measure.main, arguments(base, "run.id=gated", gate))
+    assert code == runner.GATE_BROKEN
+    assert "CI of age in (-inf, -0.99]: found" in capsys.readouterr().err
+    assert of_run(tables, "bias_metrics", "gated").count() > 0
+    assert tables.read("runs").where("run_id = 'gated' and status = 'finished'").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["reviews.path=/nowhere/reviews.csv"], r"/nowhere/reviews.csv"),
+        (["features=[tfidf]", "balance.method=smote"], "balance.method: smote works on embeddings"),
+        (["classifier.params={depth: 3}"], "classifier.params: .*depth"),
+        (["bias.metrics=[DPX]"], "bias.metrics: 'DPX' is no metric"),
+        (["bias.facets=[{column: agee}]"], "column 'agee' is missing; the columns are"),
+        (["embedding.model_path=/nowhere/model"], "/nowhere/model"),
+        (["labels.negative_max=5", "labels.positive_min=6"], "one class only"),
+        (["embedding.precision=f64"], "embedding: .*precision"),
+    ],
+)
+def test_what_cannot_work_is_said_in_words(
+    settings: Sequence[str], says: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = runner.run("train", train.main, arguments(tmp_path / "out", *settings))
+    said = capfd.readouterr().err
+    assert code == runner.REFUSED
+    assert re.search(says, said.splitlines()[-1])
+    assert "Traceback" not in said
+
+
+def test_an_output_that_cannot_be_written_is_found_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code = runner.run("train", train.main, arguments(tmp_path / "file" / "out"))
+    assert code == runner.REFUSED
+    assert "reading reviews" not in capsys.readouterr().err

@@ -1,0 +1,112 @@
+"""From configuration to stages, and the check of all of them before any work."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from chispa import assert_df_equality
+from helpers.checkpoints import shared_tiny_checkpoint
+from pyspark.ml import Pipeline
+from pyspark.ml.linalg import Vectors, VectorUDT
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StringType, StructType
+
+from spark_sentiment.errors import ConfigError, SchemaError
+from spark_sentiment.jobs import config, pipeline
+from spark_sentiment.reviews.schema import REVIEWS
+from spark_sentiment.text.cleaner import TextCleaner
+
+LOCAL = Path(__file__).parents[2] / "conf" / "local.yaml"
+
+
+def conf(*settings: str) -> config.Config:
+    wanted = [f"embedding.model_path={shared_tiny_checkpoint()}", *settings]
+    return config.load(LOCAL, wanted)
+
+
+@pytest.fixture(scope="module")
+def ready(spark: SparkSession) -> DataFrame:
+    """Rows as they reach the classifier: text, title, label, rating and embedding."""
+    words = ("awful seam", "plain cut", "lovely fit")
+    rows = [
+        (
+            f"{words[i % 3]} {i % 7}",
+            None if i % 4 == 0 else words[i % 3],
+            float(i % 3),
+            1 + 2 * (i % 3),
+            Vectors.dense([float(i % 3), float(i % 7), 1.0]),
+        )
+        for i in range(60)
+        if i % 3 == 2 or i % 2  # fewer negatives and neutrals
+    ]
+    names = ["text", "title", "label", "rating", "embedding"]
+    return spark.createDataFrame(rows, names).cache()
+
+
+@pytest.mark.parametrize(
+    ("method", "features"),
+    [
+        ("none", "[tfidf, embedding]"),
+        ("weights", "[tfidf]"),
+        ("over", "[tfidf]"),
+        ("under", "[embedding]"),
+        ("smote", "[embedding]"),
+    ],
+)
+def test_every_way_of_balancing_trains_a_model_that_scores(
+    method: str, features: str, ready: DataFrame
+) -> None:
+    small = "classifier.params={maxIter: 3, numFolds: 2}"
+    stages = pipeline.learning(conf(f"balance.method={method}", f"features={features}", small))
+    scored = Pipeline(stages=stages).fit(ready).transform(ready)
+    assert scored.where("prediction in (0.0, 1.0, 2.0)").count() == ready.count()
+
+
+def test_a_whole_pipeline_is_checked_without_a_job(
+    spark: SparkSession, jobs_run: Callable[[Callable[[], object]], int]
+) -> None:
+    whole = pipeline.training(conf())
+
+    def run() -> None:
+        out = pipeline.check(whole, REVIEWS)
+        assert {"text", "label", "embedding", "prediction", "probability"} <= set(out.names)
+
+    assert jobs_run(run) == 0
+
+
+@pytest.mark.parametrize("column", ["review_text", "rating", "age"])
+def test_the_first_stage_that_cannot_work_names_the_column(
+    column: str, spark: SparkSession
+) -> None:
+    lacking = StructType([field for field in REVIEWS.fields if field.name != column])
+    with pytest.raises(SchemaError, match=f"column '{column}' is missing"):
+        pipeline.check(pipeline.training(conf()), lacking)
+
+
+def test_without_facets_there_is_no_bias_stage() -> None:
+    assert pipeline.report(conf("bias.facets=[]")) is None
+
+
+def test_without_embedding_no_model_is_named() -> None:
+    assert pipeline.embedding(conf("features=[tfidf]")) is None
+
+
+def test_metrics_are_told_apart_by_phase() -> None:
+    bias = conf("bias.metrics=[CI, DPPL, DPL, FT]").bias
+    assert pipeline.metrics(bias, "pre") == ["CI", "DPL"]
+    assert pipeline.metrics(bias, "post") == ["DPPL", "FT"]
+
+
+def test_a_gate_on_no_metric_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"bias.gates: gate on unknown metric 'DPX'"):
+        pipeline.gates(conf("bias.gates=[{metric: DPX, high: 1}]").bias)
+
+
+def test_a_detached_table_has_the_same_rows_and_a_plan_of_its_own(spark: SparkSession) -> None:
+    rows = [("It's <b>soft</b>", None), (None, Vectors.dense([1.0, 2.0]))]
+    table = spark.createDataFrame(rows, StructType().add("t", StringType()).add("v", VectorUDT()))
+    cleaned = TextCleaner(inputCols=["t"], outputCol="clean").transform(table)
+    alone = pipeline.detached(cleaned)
+    assert_df_equality(alone, cleaned)
+    assert "regexp" in cleaned._jdf.queryExecution().optimizedPlan().toString()
+    assert "regexp" not in alone._jdf.queryExecution().optimizedPlan().toString()

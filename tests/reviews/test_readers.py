@@ -1,0 +1,350 @@
+"""Reading reviews: every row ends among the reviews or among the rejected, with its reason."""
+
+import csv
+import gzip
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from spark_sentiment.errors import ConfigError, DataError, SchemaError
+from spark_sentiment.reviews.checks import from_frame
+from spark_sentiment.reviews.csv_files import read_reviews, write_csv
+from spark_sentiment.reviews.results import ReadCounts
+from spark_sentiment.reviews.schema import OURS, REJECTED, REVIEWS, ColumnMapping
+
+ABC = {"title": "a", "review_text": "b", "rating": "c"}
+
+# A CSV's bytes -> what each record must become: (title, text, rating), or the reason.
+FILES: dict[str, tuple[str | bytes, list[tuple[str | None, str, int] | str]]] = {
+    "quoted line breaks and doubled quotes": (
+        'a,b,c\n1,"x\ny",2\n4,"""wow"" he",5\n5,"a ""b"", c",1\n',
+        [("1", "x\ny", 2), ("4", '"wow" he', 5), ("5", 'a "b", c', 1)],
+    ),
+    "every field quoted": (
+        'a,b,c\n"1","a\n""b""","4"\n"","b","4"\n',
+        [("1", 'a\n"b"', 4), (None, "b", 4)],
+    ),
+    "quote inside a bare field": ('a,b,c\n2,ab"c,4\n', [("2", 'ab"c', 4)]),
+    "cut inside a quoted field": ('a,b,c\n1,x,2\n3,"abc def', [("1", "x", 2), "record: torn"]),
+    "cut inside a quoted last field": ('a,b,c\n1,x,2\n3,x,"5', [("1", "x", 2), "record: torn"]),
+    "cut between fields": ("a,b,c\n1,x,2\n3,x", [("1", "x", 2), "record: torn"]),
+    "open quote that swallows the next line": (
+        'a,b,c\n1,"abc,5\n2,"def",4\n3,"g,h",3\n',
+        ["record: torn", ("3", "g,h", 3)],
+    ),
+    "quotes not doubled": ('a,b,c\n1,"abc "d" e",5\n3,"g"h,5\n', ["record: torn"] * 2),
+    "text that looks like a swallowed line": (
+        'a,b,c\n1,"""abc,5\n2,""def",4\n',
+        [("1", '"abc,5\n2,"def', 4)],
+    ),
+    "fields too few and too many": (
+        "a,b,c\n1,2\n1,2,3,4\n1,2,3,\n1,2,3,,\n1,2,3,4,5\n\n   \n5,6,4\n",
+        ["record: torn"] * 6 + [("5", "6", 4)],
+    ),
+    "ratings": (
+        "a,b,c\n,x,4.\n,x,5.00\n,x, 3 \n,x,4.2\n,x,x\n,x,\n,x,0\n,x,6\n,x,-1\n,x,NaN\n,x,1e0\n",
+        [(None, "x", 4), (None, "x", 5), (None, "x", 3)]
+        + ["rating: not a whole number"] * 2
+        + ["rating: missing"]
+        + ["rating: not in 1..5"] * 3
+        + ["rating: not a whole number"] * 2,
+    ),
+    "blank texts": (
+        'a,b,c\n1,,5\n1,"",5\n1,"  \n ",5\n1,\u00a0\u200b,5\n1,.,5\n',
+        ["review_text: missing"] * 4 + [("1", ".", 5)],
+    ),
+    "CR LF": ('a,b,c\r\n1,"x\r\ny",2\r\n3,4,5\r\n', [("1", "x\ny", 2), ("3", "4", 5)]),
+    "CR LF under a header with LF": (
+        'a,b,c\n1,"x\r\ny",2\r\n3,x,5\n',
+        [("1", "x\r\ny", 2), ("3", "x", 5)],
+    ),
+    "byte order mark": ("\ufeffa,b,c\n1,x,5\n", [("1", "x", 5)]),
+    "another encoding": (
+        "a,b,c\n1,caf\u00e9,2\n".encode("latin-1"),
+        ["record: not in the encoding"],
+    ),
+    "a header alone": ("a,b,c\n", []),
+    "columns in another order, more of them, some alike": (
+        'z,c,"b",z,a\n0,4,"x, y",0,t\n',
+        [("t", "x, y", 4)],
+    ),
+}
+
+
+def put(folder: Path, name: str, content: str | bytes) -> str:
+    data = content if isinstance(content, bytes) else content.encode()
+    (folder / name).write_bytes(data)
+    return str(folder / name)
+
+
+def test_each_record_of_hard_files_ends_where_it_must(spark: SparkSession, tmp_path: Path) -> None:
+    found: dict[str, list[object]] = {}
+    expected: dict[str, object] = {}
+    union = None
+    for i, (name, (content, records)) in enumerate(FILES.items()):
+        result = read_reviews(spark, put(tmp_path, f"{i}.csv", content), ABC)
+        union = result.rows if union is None else union.unionByName(result.rows)
+        expected[name] = records
+        found[name] = []
+    assert union is not None
+    names = list(FILES)
+    for row in sorted(union.collect(), key=lambda row: row.position):
+        name = names[int(Path(row.source_file).stem)]
+        found[name].append(row.reason or (row.title, row.review_text, row.rating))
+        assert (row.raw is None) == (row.reason is None)
+    assert found == expected
+
+
+def test_raw_is_the_record_as_it_stands(spark: SparkSession, tmp_path: Path) -> None:
+    path = put(tmp_path, "x.csv", 'a,b,c\n1,"abc,5\n2,"def",4\n1,ok,5\n1,"b ""c""",9\n1,2,3,4\n')
+    rejected = read_reviews(spark, path, ABC).rejected
+    assert rejected.schema.simpleString() == REJECTED.simpleString()
+    rows = sorted(rejected.collect(), key=lambda row: row.position)
+    assert [(row.position, row.raw) for row in rows] == [
+        (0, '1,"abc,5\n2,"def",4'),
+        (2, '1,"b ""c""",9'),
+        (3, '["1","2","3","4"]'),
+    ]
+
+
+def test_records_longer_than_the_parser_s_buffer_are_whole(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    texts = ['long "text", ' * 100_000, "short", "line\n" * 300_000]
+    with (tmp_path / "x.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([["a", "b", "c"], *([i, text, 5] for i, text in enumerate(texts))])
+    rows = read_reviews(spark, str(tmp_path / "x.csv"), ABC).rows.collect()
+    assert [row.reason for row in rows] == [None] * 3
+    assert {row.title: row.review_text for row in rows} == {
+        str(i): text for i, text in enumerate(texts)
+    }
+
+
+def test_the_real_reviews_are_23486_rows(spark: SparkSession, real_csv: Path) -> None:
+    result = read_reviews(spark, str(real_csv)).persist()
+    counts = result.check()
+    assert counts == ReadCounts(23486, {"review_text: missing": 845})
+    assert counts.reviews + counts.rejected == counts.read
+    rows = result.rows.select(*REVIEWS.names, "reason").collect()
+    result.unpersist()
+    assert Counter(row.rating for row in rows) == {1: 842, 2: 1565, 3: 2871, 4: 5077, 5: 13131}
+    nulls = {name: sum(row[name] is None for row in rows) for name in REVIEWS.names}
+    assert {name: count for name, count in nulls.items() if count} == {
+        "review_id": 845,
+        "title": 3810,
+        "review_text": 845,
+        "division": 14,
+        "department": 14,
+        "class_name": 14,
+    }
+    ids = [row.review_id for row in rows if row.reason is None]
+    assert len(set(ids)) == len(ids) == 22641
+    assert sum(row.recommended for row in rows) == 19314
+
+
+def test_folder_of_files_some_compressed_some_empty(spark: SparkSession, tmp_path: Path) -> None:
+    put(tmp_path, "1.csv", "a,b,c\n1,x,5\n")
+    put(tmp_path, "2.csv.gz", gzip.compress(b'a,b,c\n2,"y\nz",4\n2,"cut'))
+    put(tmp_path, "3.csv", "")
+    result = read_reviews(spark, str(tmp_path), ABC)
+    assert {tuple(row) for row in result.reviews.select(*ABC).collect()} == {
+        ("1", "x", 5),
+        ("2", "y\nz", 4),
+    }
+    (torn,) = result.rejected.collect()
+    assert torn.source_file.endswith("2.csv.gz")
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "message"),
+    [
+        ("a,b,x\n", ABC, r"'c' \(mapped to rating\) is missing in .*x\.csv.*: a, b, x"),
+        ("a,b,c,c\n", ABC, "'c'.* is there 2 times in"),
+        (",b,c\n", {**ABC, "title": "_c1"}, "'_c1'.* missing .*: _c0, b, c"),
+        ("a,b,c\n", {"review_text": "b"}, "no column is mapped to 'rating'"),
+    ],
+)
+def test_header_that_lacks_a_column_is_refused_before_any_job(
+    spark: SparkSession,
+    tmp_path: Path,
+    content: str,
+    columns: dict[str, str],
+    message: str,
+    jobs_run: Callable[[Callable[[], object]], int],
+) -> None:
+    path = put(tmp_path, "x.csv", content)
+
+    def read() -> None:
+        with pytest.raises(SchemaError, match=message):
+            read_reviews(spark, path, columns)
+
+    assert jobs_run(read) == 0
+
+
+def test_files_with_different_headers_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+    put(tmp_path, "1.csv", "a,b,c\n1,x,5\n")
+    put(tmp_path, "2.csv", "b,a,c\nx,1,5\n")
+    with pytest.raises(SchemaError, match=r"2\.csv differs .*1\.csv: b, a, c against a, b, c"):
+        read_reviews(spark, str(tmp_path), ABC)
+
+
+def test_nothing_to_read_is_said(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing is at .*gone\.csv; name a CSV file"):
+        read_reviews(spark, str(tmp_path / "gone.csv"))
+    with pytest.raises(DataError, match="no CSV file that is not empty"):
+        read_reviews(spark, put(tmp_path, "empty.csv", ""))
+    header = read_reviews(spark, put(tmp_path, "header.csv", "a,b,c\n"), ABC)
+    with pytest.raises(DataError, match="holds no rows"):
+        header.check()
+
+
+def test_encoding_and_delimiter_can_be_named(spark: SparkSession, tmp_path: Path) -> None:
+    path = put(tmp_path, "x.csv", 'a;b;c\n1;"caf\u00e9; bar";2\n'.encode("latin-1"))
+    (row,) = read_reviews(spark, path, ABC, delimiter=";", encoding="ISO-8859-1").rows.collect()
+    assert (row.review_text, row.reason) == ("caf\u00e9; bar", None)
+
+
+def test_columns_of_every_type_are_checked(spark: SparkSession) -> None:
+    names = {name: name for name in ("age", "recommended", "positive_feedback_count", "department")}
+    texts = [
+        ("33", "1", "0", " Tops "),
+        ("33.0", "false", "2.", None),
+        (None, None, None, " "),
+        ("old", "1", "0", "T"),
+        ("151", "1", "0", "T"),
+        ("30", "2", "0", "T"),
+        ("30", "1", "-1", "T"),
+        ("30", "1", "0.5", "T"),
+    ]
+    rows = [(i % 5 + 1, f"text {i}", *row) for i, row in enumerate(texts)]
+    df = spark.createDataFrame(
+        rows,
+        "rating int, review_text string, age string, recommended "
+        "string, positive_feedback_count string, department string",
+    )
+    found = {
+        row.review_text or row.raw: row.reason or tuple(row[name] for name in names)
+        for row in from_frame(df).rows.collect()
+    }
+    assert found == {
+        "text 0": (33, True, 0, "Tops"),
+        "text 1": (33, False, 2, None),
+        "text 2": (None, None, None, None),
+        "text 3": "age: not a whole number",
+        "text 4": "age: not in 0..150",
+        "text 5": "recommended: not 0 or 1",
+        "text 6": "positive_feedback_count: not in 0..2147483647",
+        "text 7": "positive_feedback_count: not a whole number",
+    }
+
+
+def test_table_with_numbers_passes_the_same_checks(spark: SparkSession) -> None:
+    rows = [(5.0, "a", 1e7), (4.5, "b", 0.0), (float("nan"), "c", float("nan")), (None, "d", None)]
+    df = spark.createDataFrame(rows, "`st.ars` double, body string, n double")
+    columns = {"rating": "st.ars", "review_text": "body", "positive_feedback_count": "n"}
+    strict = {row.review_text: row for row in from_frame(df, columns).rows.collect()}
+    assert strict["a"].positive_feedback_count == 10_000_000
+    assert {text: row.reason for text, row in strict.items()} == {
+        "a": None,
+        "b": "rating: not a whole number",
+        "c": "rating: missing",
+        "d": "rating: missing",
+    }
+    lenient = from_frame(df, columns, require_rating=False)
+    assert lenient.counts() == ReadCounts(4, {"rating: not a whole number": 1})
+    assert from_frame(df.drop("st.ars"), columns, require_rating=False).counts().rejected == 0
+    arrays = spark.createDataFrame([([1], "a")], "rating array<int>, review_text string")
+    with pytest.raises(SchemaError, match=r"'rating' .* found array<int>"):
+        from_frame(arrays)
+
+
+def test_ids_depend_on_content_alone(spark: SparkSession) -> None:
+    rows = [("a", 1)] * 3 + [("b", 1), ("b", 2), ("1", 1)]
+    df = spark.createDataFrame(rows, "review_text string, rating int")
+    one = [row.review_id for row in from_frame(df.coalesce(1)).reviews.collect()]
+    many = [row.review_id for row in from_frame(df.repartition(5)).reviews.collect()]
+    assert sorted(one) == sorted(many)
+    assert len(set(one)) == 6
+    stems = Counter(name.partition("-")[0] for name in one)
+    assert sorted(stems.values()) == [1, 1, 1, 3]
+    assert {len(stem) for stem in stems} == {32}
+    assert sorted(name.partition("-")[2] for name in one) == ["", "", "", "", "2", "3"]
+
+
+def test_ids_of_the_data_are_kept_and_repeats_rejected(spark: SparkSession) -> None:
+    rows = [("x", "a", 1), ("x", "b", 2), (" ", "c", 3), ("y", "", 4), ("y", "d", 5)]
+    df = spark.createDataFrame(rows, "review_id string, review_text string, rating int")
+    results = [from_frame(df.repartition(n)).rows.collect() for n in (1, 4)]
+    kept = [{(r.review_id, r.review_text) for r in rows if r.reason is None} for rows in results]
+    assert kept[0] == kept[1]
+    assert {name for name, _ in kept[0]} == {"x", "y"}
+    assert Counter(row.reason for row in results[0]) == {
+        None: 2,
+        "review_id: repeated": 1,
+        "review_id: missing": 1,
+        "review_text: missing": 1,
+    }
+    assert all(row.raw for row in results[0] if row.reason)
+
+
+def test_share_of_rejected_rows_has_a_bound(spark: SparkSession) -> None:
+    rows = [("SECRET", 9), ("SECRET", 8), ("", 5), ("fine", 5)]
+    result = from_frame(spark.createDataFrame(rows, "review_text string, rating int"))
+    assert result.check(max_rejected=0.75).reviews == 1
+    with pytest.raises(DataError) as error:
+        result.check(max_rejected=0.74)
+    assert "3 of 4 rows rejected; rating: not in 1..5 (2); review_text: missing (1)" in str(
+        error.value
+    )
+    assert "75.00%" in str(error.value)
+    assert "SECRET" not in str(error.value)
+
+
+def test_mapping_is_checked() -> None:
+    with pytest.raises(ConfigError, match="'stars' is no column of reviews"):
+        ColumnMapping.of({"review_text": "b", "stars": "c"})
+    with pytest.raises(ConfigError, match="'rating' must name a column, got 3"):
+        ColumnMapping.of({"review_text": "b", "rating": 3})  # type: ignore[dict-item]
+    with pytest.raises(ConfigError, match="'review_text' must name"):
+        ColumnMapping.of({"rating": "c"})
+    assert ColumnMapping.of({"review_text": "b", "age": None}).named() == {"review_text": "b"}
+
+
+NASTY = st.text(
+    st.one_of(st.sampled_from("\",\n\r\\ \t;'#\u2019\U0001f60d"), st.characters(codec="utf-8")),
+    max_size=30,
+).filter(lambda text: not {"\ufffd", "\uffff"} & set(text))
+
+
+@settings(
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=st.lists(st.tuples(NASTY, NASTY), min_size=60, max_size=120))
+@example(rows=[('NUL before a quote: \x00"', '\x00""')])
+def test_what_is_written_reads_back_the_same(
+    spark: SparkSession, tmp_path: Path, rows: list[tuple[str, str]]
+) -> None:
+    visible = [(f"v{title}", f"v{text}v") for title, text in rows]
+    table = [(f"r{i}", title, text, i % 5 + 1) for i, (title, text) in enumerate(visible)]
+    df = spark.createDataFrame(
+        table, "review_id string, title string, review_text string, rating int"
+    )
+    names = {name: name for name in df.columns}
+    write_csv(df, str(tmp_path / "out"), names, overwrite=True)
+    back = read_reviews(spark, str(tmp_path / "out"), names).rows.collect()
+    assert {row.reason for row in back} == {None}
+    assert {tuple(row[name] for name in df.columns) for row in back} == set(table)
+
+
+def test_writer_says_what_is_wrong(spark: SparkSession, tmp_path: Path) -> None:
+    df = spark.createDataFrame([("a", 1)], "review_text string, rating int")
+    with pytest.raises(SchemaError, match="'review_id' is missing; the columns are: review_text"):
+        write_csv(df, str(tmp_path / "x"), OURS)
+    with pytest.raises(DataError, match="is there already"):
+        write_csv(df, str(tmp_path), {"review_text": "review_text"})
