@@ -134,7 +134,7 @@ def broken_gates(rows: Iterable[Any], gates: Sequence[Gate]) -> list[BrokenGate]
 
     Examples
     --------
-    >>> from spark_sentiment.bias_measures import ReportRow
+    >>> from spark_sentiment.bias import ReportRow
     >>> row = ReportRow("pre", "Age", "> 50", None, "CI", 0.7, 0.6, 0.8, 85, 15, None)
     >>> [it.describe() for it in broken_gates([row], [Gate("CI", high=0.5)])]
     ['CI in (-inf, 0.5]: found 0.7 at Age, > 50']

@@ -213,6 +213,7 @@ class BiasReport(
     --------
     >>> rows = [(1.0, "a"), (0.0, "a"), (1.0, "b"), (1.0, "b")]
     >>> df = spark.createDataFrame(rows, ["label", "c"])
+    >>> from spark_sentiment.bias import Facet
     >>> stage = BiasReport(facets=[Facet("c", values=["a"])], positive=[1.0], metrics=["DPL"])
     >>> model = stage.fit(df)
     >>> [(row.facet_value, row.value) for row in model.report.collect()]

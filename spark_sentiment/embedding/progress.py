@@ -16,6 +16,7 @@ class EmbeddingProgress:
 
     Examples
     --------
+    >>> from spark_sentiment.embedding import BertEmbeddings
     >>> stage = BertEmbeddings(inputCol="text", outputCol="embedding")
     >>> df = spark.createDataFrame([("good",), (None,)], ["text"])
     >>> said = []

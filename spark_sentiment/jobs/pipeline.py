@@ -184,7 +184,7 @@ def training(conf: Config) -> Pipeline:
 
     Examples
     --------
-    >>> from spark_sentiment import config
+    >>> from spark_sentiment.jobs import config
     >>> conf = config.load("conf/local.yaml", ["features=[embedding]"])
     >>> [type(stage).__name__ for stage in training(conf).getStages()]
     ['TextCleaner', 'RatingLabeler', 'BiasReport', 'BertEmbeddings', 'Stacked']

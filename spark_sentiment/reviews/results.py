@@ -109,6 +109,7 @@ class ReadResult:
 
         Examples
         --------
+        >>> from spark_sentiment.reviews import from_frame
         >>> df = spark.createDataFrame([("fits", 5), ("torn", 9)], ["review_text", "rating"])
         >>> str(from_frame(df).check(max_rejected=0.5))
         '1 of 2 rows rejected; rating: not in 1..5 (1)'

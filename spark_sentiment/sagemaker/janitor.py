@@ -110,6 +110,7 @@ def judge(found: Sequence[Resource], now: datetime, everything: bool = False) ->
 
     Examples
     --------
+    >>> from datetime import UTC
     >>> now = datetime(2026, 3, 1, tzinfo=UTC)
     >>> past, future = now - timedelta(hours=1), now + timedelta(hours=1)
     >>> found = [

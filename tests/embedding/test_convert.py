@@ -165,7 +165,7 @@ class TestFile:
     def test_two_processes_at_once_both_end_right(self, tmp_path: Path) -> None:
         path = tiny_checkpoint(tmp_path / "m", "distilbert", pooling="max")
         code = (
-            "import sys; from spark_sentiment.bert import convert;"
+            "import sys; from spark_sentiment.embedding import convert;"
             "print(len(convert(sys.argv[1]).model.read_bytes()))"
         )
         running = [
@@ -179,7 +179,7 @@ class TestFile:
     def test_killed_conversion_leaves_nothing_half_done(self, tmp_path: Path, cache: Path) -> None:
         path = tiny_checkpoint(tmp_path / "m", "distilbert", pooling="cls")
         code = (
-            "import os, pathlib, signal, sys; from spark_sentiment.bert import convert\n"
+            "import os, pathlib, signal, sys; from spark_sentiment.embedding import convert\n"
             "def write(path, data):\n"
             "    open(path, 'wb').write(data[:999])\n"
             "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -20,9 +20,9 @@ SCRIPT = """
 import json, sys
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.sql import SparkSession
-from spark_sentiment.embed import embed_texts
+from spark_sentiment.embedding import embed_texts
 from spark_sentiment.errors import SetupError
-from spark_sentiment.sparknlp import spark_nlp_chain, spark_nlp_conf
+from spark_sentiment.embedding.spark_nlp import spark_nlp_chain, spark_nlp_conf
 
 builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
 builder = builder.config("spark.driver.memory", "3g").config("spark.driver.host", "127.0.0.1")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from spark_sentiment.jobs import runner
-from spark_sentiment.sagemaker import janitor as endpoints
+from spark_sentiment.jobs import endpoints, runner
+from spark_sentiment.sagemaker import janitor
 from spark_sentiment.sagemaker.aws import resources
 from spark_sentiment.sagemaker.aws.clients import Site, client
 from spark_sentiment.sagemaker.aws.resources import (
@@ -262,8 +262,8 @@ def test_what_somebody_else_deletes_meanwhile_is_gone_already(account: Account) 
     name = account.model(*tags("run-1", EXPIRED, {}))
     found = list(resources.made_here("t", account.site))
     account.client.delete_model(ModelName=name)
-    judged = endpoints.verdicts(found, datetime.now(UTC))
-    assert list(endpoints.carried_out(account.site, judged)) == [
+    judged = janitor.judge(found, datetime.now(UTC))
+    assert list(janitor.carry_out(account.site, judged)) == [
         ("gone already", f"gone already: model {name}")
     ]
 

@@ -177,8 +177,8 @@ def test_what_is_killed_elsewhere_changes_nothing(
 
 DRIVER = """
 import sys
-from spark_sentiment.sagemaker import hosting
-from spark_sentiment.sagemaker.aws import Site
+from spark_sentiment.sagemaker.aws import hosting
+from spark_sentiment.sagemaker.aws.clients import Site
 wanted = hosting.Deployment("spark-sentiment-killed", "container", {artifact!r}, {role!r},
     {{"InstanceType": "ml.m5.large", "InitialInstanceCount": 1}}, "run-7", 0.001)
 hosting.create("stage", Site({region!r}, {url!r}), wanted, 600, print)

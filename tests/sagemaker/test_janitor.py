@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from spark_sentiment.sagemaker import janitor as endpoints
+from spark_sentiment.sagemaker import janitor
 from spark_sentiment.sagemaker.aws.resources import (
     ENDPOINT,
     ENDPOINT_CONFIG,
@@ -43,7 +43,7 @@ def resource(kind: Kind, hours: float | None, status: str = "", run_id: str = "r
     ids=lambda value: value.kind.name if isinstance(value, Resource) else str(value),
 )
 def test_each_resource_has_a_verdict(one: Resource, everything: bool, says: str) -> None:
-    (verdict,) = endpoints.verdicts([one], NOW, everything)
+    (verdict,) = janitor.judge([one], NOW, everything)
     assert verdict.says == says
     assert verdict.ends == says.startswith(("delete", "stop"))
 
@@ -75,12 +75,12 @@ def test_each_resource_has_a_verdict(one: Resource, everything: bool, says: str)
 def test_what_has_expired_is_kept_while_its_run_uses_it(
     kind: Kind, user: Resource, everything: bool, ends: bool
 ) -> None:
-    *_, verdict = endpoints.verdicts([user, resource(kind, -1)], NOW, everything)
+    *_, verdict = janitor.judge([user, resource(kind, -1)], NOW, everything)
     assert verdict.ends == ends
 
 
 def test_the_policy_of_the_docstring_allows_what_is_asked_and_no_more() -> None:
-    documented = re.search(r"::\n\n( {4}\{.*?^ {4}\})", endpoints.__doc__ or "", re.DOTALL | re.M)
+    documented = re.search(r"::\n\n( {4}\{.*?^ {4}\})", janitor.__doc__ or "", re.DOTALL | re.M)
     assert documented is not None
     listing, ending = json.loads(documented[1])["Statement"]
 
