@@ -128,6 +128,7 @@ def bias_metrics(
     --------
     >>> rows = [(1.0, 30)] * 6 + [(0.0, 30)] * 2 + [(1.0, 60)] * 1 + [(0.0, 60)] * 3
     >>> df = spark.createDataFrame(rows, ["label", "Age"])
+    >>> from spark_sentiment.bias import Facet
     >>> report = bias_metrics(df, "label", [Facet("Age", threshold=50)], positive=[1.0])
     >>> report.where("metric in ('CI', 'DPL')").select("facet_value", "metric", "value").show()
     +-----------+------+------------------+
