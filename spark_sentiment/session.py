@@ -1,11 +1,13 @@
 """The one place that builds a SparkSession when none is there."""
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -150,17 +152,21 @@ def _built(
     for key, value in settings.items():
         builder = builder.config(key, value)
     jars = sagemaker_jars() if sagemaker else []
-    fetched = _fetched(sagemaker)
-    if fetched and not packages:
-        jars += fetched
-    else:
-        wanted = [*(_SAGEMAKER if sagemaker else ()), *packages]
-        builder = configure_spark_with_delta_pip(builder, wanted)
-        if sagemaker:
-            builder = builder.config("spark.jars.excludes", _SAGEMAKER_EXCLUDES)
-    if jars:
-        builder = builder.config("spark.jars", ",".join(jars))
-    built: SparkSession = builder.getOrCreate()
+    with ExitStack() as held:
+        fetched = _fetched(sagemaker)
+        if packages or not fetched:
+            held.enter_context(_alone_with_ivy())
+            fetched = _fetched(sagemaker)  # perhaps by the process that was waited for
+        if fetched and not packages:
+            jars += fetched
+        else:
+            wanted = [*(_SAGEMAKER if sagemaker else ()), *packages]
+            builder = configure_spark_with_delta_pip(builder, wanted)
+            if sagemaker:
+                builder = builder.config("spark.jars.excludes", _SAGEMAKER_EXCLUDES)
+        if jars:
+            builder = builder.config("spark.jars", ",".join(jars))
+        built: SparkSession = builder.getOrCreate()
     return built
 
 
@@ -216,6 +222,19 @@ def _fetched(sagemaker: bool) -> list[str]:
         names += [f"{group}_{artifact}-{number}" for group, artifact, number in coordinates]
     jars = [Path.home() / ".ivy2" / "jars" / f"{name}.jar" for name in names]
     return [jar.as_uri() for jar in jars] if all(jar.is_file() for jar in jars) else []
+
+
+@contextmanager
+def _alone_with_ivy() -> Iterator[None]:
+    """Wait until no other process of this library resolves jars, and keep others waiting.
+
+    Two processes that fill Ivy's cache at the same time write to the same files: one of them fails.
+    """
+    folder = Path.home() / ".ivy2"
+    folder.mkdir(exist_ok=True)
+    with (folder / "spark_sentiment.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed, or the process ends
+        yield
 
 
 def _quiet_log() -> str:
