@@ -28,11 +28,16 @@ LAYERS: dict[str, set[str]] = {
 LAYERS["jobs"] = set(LAYERS) - {"standin"}
 
 ONLY = {
-    "delta": {"tables.*", "session"},
+    "delta": {"tables.delta", "session"},
     "sparknlp": {"embedding.spark_nlp"},
     "openvino": {"embedding.engines"},
-    "boto3": {"sagemaker.aws.*", "standin.*"},
-    "botocore": {"sagemaker.aws.*", "sagemaker.scoring.invoke", "standin.*"},
+    "boto3": {"sagemaker.aws.clients", "standin.*"},
+    "botocore": {
+        "sagemaker.aws.clients",
+        "sagemaker.aws.resources",
+        "sagemaker.scoring.invoke",
+        "standin.*",
+    },
     "moto": {"standin.*"},
     "sklearn": {"standin.*"},
     "xgboost": {"standin.*"},

@@ -60,8 +60,19 @@ def test_every_job_command_names_a_job_and_keys_that_exist() -> None:
         config.load(ROOT / conf, settings)
 
 
-def test_every_bench_named_in_the_readme_is_there() -> None:
-    for name in re.findall(r"tests/bench/\w+\.py", TEXT):
+def test_every_package_stands_in_the_architecture() -> None:
+    picture = TEXT[TEXT.index("\nspark_sentiment/\n") : TEXT.index("## Figures")]
+    package = ROOT / "spark_sentiment"
+    folders = {path.parent.name for path in package.glob("*/__init__.py")}
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    assert folders <= set(re.findall(r"^  (\w+)/", picture, re.MULTILINE))
+    assert modules <= set(re.findall(r"\w+", picture[picture.index("  core/") :].splitlines()[0]))
+
+
+def test_every_test_and_bench_named_in_the_readme_is_there() -> None:
+    named = re.findall(r"tests/[\w/]+\.py", TEXT)
+    assert named
+    for name in named:
         assert (ROOT / name).is_file(), name
 
 

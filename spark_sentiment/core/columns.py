@@ -129,6 +129,7 @@ def to_array(vector: Column, dtype: str = "float64") -> Column:
     >>> df.select(to_array(df.v)).head()[0]
     [0.0, 2.0, 0.0]
     """
+    # Imported when called: the module imports pandas, which takes a second.
     from pyspark.ml.functions import vector_to_array
 
     return vector_to_array(vector, dtype)
@@ -143,6 +144,7 @@ def to_vector(array: Column) -> Column:
     >>> df.select(to_vector(df.a)).head()[0]
     DenseVector([0.0, 2.0])
     """
+    # Imported when called, as in `to_array`.
     from pyspark.ml.functions import array_to_vector
 
     return array_to_vector(array)

@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from spark_sentiment.core import quoted
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.reviews.results import ReadResult
 from spark_sentiment.reviews.schema import REJECTED, REVIEWS, ColumnMapping
@@ -77,13 +78,9 @@ def from_frame(
                 f"reviews: column '{field.name}' (mapped to {ours}) must be a string, a number or "
                 f"a boolean, found {field.dataType.simpleString()}"
             )
-        strings[ours] = _as_string(F.col(_quoted(field.name)), field.dataType)
+        strings[ours] = _as_string(quoted(field.name), field.dataType)
     raw = F.struct(
-        *(
-            F.col(_quoted(name))
-            for name in dict.fromkeys(mapping.named().values())
-            if name in df.columns
-        )
+        *(quoted(name) for name in dict.fromkeys(mapping.named().values()) if name in df.columns)
     )
     table = df.select(
         *(column.alias(ours) for ours, column in strings.items()),
@@ -222,7 +219,3 @@ def _content_hash() -> Column:
         size = F.length(value).cast("string")
         parts.append(F.coalesce(F.concat(size, F.lit(":"), value), F.lit("-")))
     return F.substring(F.sha2(F.concat(*parts), 256), 1, 32)
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

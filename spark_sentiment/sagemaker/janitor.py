@@ -150,8 +150,9 @@ def format_span(time: timedelta) -> str:
 
     Examples
     --------
-    >>> format_span(timedelta(minutes=7)), format_span(timedelta(hours=50, minutes=5))
-    ('7 min', '2 d 2 h')
+    >>> spans = timedelta(minutes=7), timedelta(hours=3, minutes=5), timedelta(hours=50)
+    >>> [format_span(span) for span in spans]
+    ['7 min', '3 h 5 min', '2 d 2 h']
     """
     minutes = max(0, int(time.total_seconds() // 60))
     hours, minutes = divmod(minutes, 60)
@@ -184,6 +185,6 @@ def carry_out(site: Site, judged: Sequence[Verdict]) -> Iterator[tuple[str, str]
                     stays.add(one.run_id)
                 yield "could not be deleted", f"could not be deleted: {named}: {error}"
                 continue
-            done = "stopped" if one.kind in JOBS else "deleted"
+            done = "stopped" if verdict.stops else "deleted"
             result = done if was_there else "gone already"
             yield result, f"{result}: {named}"

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from helpers import IMPORT_PATH
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -15,8 +16,6 @@ from spark_sentiment.tables.delta import Tables
 from spark_sentiment.tables.kept_embeddings import text_hash
 from spark_sentiment.tables.runs import Run, last_rows
 from spark_sentiment.tables.schemas import TABLES
-
-FOLDERS = [str(Path(__file__).parents[depth]) for depth in (0, 1)]  # of what a new process imports
 
 ROWS = 400
 DEADLINE = 240  # seconds for a JVM to start on a busy machine
@@ -56,7 +55,7 @@ def kill_at_first_file(folder: Path, base: str, log: Path) -> None:
     """Start the job in a process group of its own, and kill it as its first data file appears."""
     before = data_files(folder)
     # A file takes the child some milliseconds: 400 of them leave ample time to be in the middle.
-    script = JOB.format(tests=FOLDERS, base=base, files=ROWS)
+    script = JOB.format(tests=IMPORT_PATH, base=base, files=ROWS)
     with log.open("w") as out:
         child = subprocess.Popen(
             [sys.executable, "-c", script], stdout=out, stderr=out, start_new_session=True

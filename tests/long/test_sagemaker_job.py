@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import REAL_CSV
+from helpers import IMPORT_PATH
 from helpers.checkpoints import shared_tiny_checkpoint
 from helpers.standin_clients import client
 from pyspark.ml import Pipeline
@@ -29,8 +30,6 @@ from spark_sentiment.reviews.synthetic import generate_reviews
 from spark_sentiment.sagemaker import SageMakerStage, delete_resources
 from spark_sentiment.standin import StandIn
 from spark_sentiment.tables.delta import Tables
-
-FOLDERS = [str(Path(__file__).parents[depth]) for depth in (0, 1)]  # of what a new process imports
 
 LOCAL = str(Path(__file__).parents[2] / "conf" / "local.yaml")
 
@@ -120,7 +119,7 @@ def test_a_pipeline_scores_in_another_session_and_goes_in_one_call(
         model = Pipeline(stages=stages).fit(reviews(spark))
         here = predicted(model, spark)
         model.save(str(tmp_path / "model"))
-        script = ELSEWHERE.format(tests=FOLDERS, model=str(tmp_path / "model"))
+        script = ELSEWHERE.format(tests=IMPORT_PATH, model=str(tmp_path / "model"))
         elsewhere = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert f"PREDICTED {here}" in elsewhere.stdout, elsewhere.stderr[-3000:]
         assert "), (" in here  # more than one class

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import IMPORT_PATH
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -21,8 +22,6 @@ from spark_sentiment.sagemaker import SageMakerEndpointModel
 from spark_sentiment.sagemaker.aws.clients import Site
 from spark_sentiment.sagemaker.aws.resources import made_here
 from spark_sentiment.standin import StandIn
-
-FOLDERS = [str(Path(__file__).parents[depth]) for depth in (0, 1)]  # of what a new process imports
 
 DEADLINE = 180  # seconds for JVMs to start on a busy machine
 ROWS = 1200
@@ -159,7 +158,7 @@ def test_what_is_killed_elsewhere_changes_nothing(
 
     container, killed = killing(victims)
     aws.deploy("lengths", container)
-    script = CLUSTER.format(tests=FOLDERS, url=aws.url, master=master)
+    script = CLUSTER.format(tests=IMPORT_PATH, url=aws.url, master=master)
     started.append(
         subprocess.Popen(
             [sys.executable, "-c", script],
