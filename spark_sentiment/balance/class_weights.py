@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 from math import expm1, log, sqrt
-from typing import Any
 
-from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasLabelCol, HasWeightCol
@@ -13,7 +11,18 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import DoubleType, NumericType, StructField, StructType
 
 from spark_sentiment.balance.counts import class_counts
-from spark_sentiment.core import absent, by_label, find, lookup, number, one_of, quoted
+from spark_sentiment.core import (
+    Stage,
+    absent,
+    by_label,
+    find,
+    lookup,
+    number,
+    one_of,
+    params_setter,
+    quoted,
+    takes_params,
+)
 
 
 def _balanced(counts: Mapping[float, int], _beta: float) -> dict[float, float]:
@@ -43,6 +52,7 @@ _FORMULAS = {
 
 
 class ClassWeights(
+    Stage,
     Estimator["ClassWeightsModel"],
     HasLabelCol,
     HasWeightCol,
@@ -108,9 +118,8 @@ class ClassWeights(
         "of effective-number, in [0, 1)",
         number(0, 1, open_high=True),
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -120,20 +129,8 @@ class ClassWeights(
         beta: float = 0.999,
     ) -> None:
         super().__init__()
-        self._setDefault(labelCol="label", weightCol="weight", formula="balanced", beta=0.999)
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        labelCol: str = "label",
-        weightCol: str = "weight",
-        formula: str = "balanced",
-        beta: float = 0.999,
-    ) -> "ClassWeights":
-        """Set the Params that are named."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
         """Return the schema that the model yields on labelled rows; raise SchemaError otherwise."""
@@ -149,6 +146,7 @@ class ClassWeights(
 
 
 class ClassWeightsModel(
+    Stage,
     Model,
     HasLabelCol,
     HasWeightCol,
@@ -182,9 +180,8 @@ class ClassWeightsModel(
     weights: Param[dict[float, float]] = Param(
         Params._dummy(), "weights", "weight of each label", by_label(number(0))
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -193,19 +190,8 @@ class ClassWeightsModel(
         weights: Mapping[float, float] | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(labelCol="label", weightCol="weight")
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        labelCol: str = "label",
-        weightCol: str = "weight",
-        weights: Mapping[float, float] | None = None,
-    ) -> "ClassWeightsModel":
-        """Set the Params that are named."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     def getWeights(self) -> dict[float, float]:
         """Return the weight of each label."""

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from math import ceil, floor
 from typing import Any
 
-from pyspark import StorageLevel, keyword_only
+from pyspark import StorageLevel
 from pyspark.errors import PythonException
 from pyspark.ml import Estimator
 from pyspark.ml.base import _FitMultipleIterator
@@ -29,7 +29,19 @@ from pyspark.sql.types import NumericType, StructType
 
 from spark_sentiment.balance.counts import COPIES, KEY, ClassCount, allot, bucket_counts, keyed
 from spark_sentiment.balance.smote import synthetic
-from spark_sentiment.core import by_label, find, integer, number, one_of, quoted, schema_after
+from spark_sentiment.core import (
+    HasSeed,
+    Stage,
+    by_label,
+    find,
+    integer,
+    number,
+    one_of,
+    params_setter,
+    quoted,
+    schema_after,
+    takes_params,
+)
 from spark_sentiment.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -37,7 +49,15 @@ logger = logging.getLogger(__name__)
 _NOT_STORED = StorageLevel(False, False, False, False)
 
 
-class Resampled(Estimator[Any], HasLabelCol, HasFeaturesCol, MLReadable["Resampled"], MLWritable):
+class Resampled(
+    Stage,
+    Estimator[Any],
+    HasLabelCol,
+    HasFeaturesCol,
+    HasSeed,
+    MLReadable["Resampled"],
+    MLWritable,
+):
     """Fit another estimator on balanced rows, and return its model.
 
     The rows are balanced in `fit` and nowhere else: what `fit` returns is the model of `estimator`
@@ -135,13 +155,11 @@ class Resampled(Estimator[Any], HasLabelCol, HasFeaturesCol, MLReadable["Resampl
         Params._dummy(), "targets", "rows wanted by label", by_label(integer(1))
     )
     k: Param[int] = Param(Params._dummy(), "k", "neighbours to choose from", integer(1))
-    seed: Param[int] = Param(Params._dummy(), "seed", "random seed", integer(0, 2**63 - 1))
     blockSize: Param[int] = Param(
         Params._dummy(), "blockSize", "rows among which neighbours are searched", integer(256)
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -156,33 +174,8 @@ class Resampled(Estimator[Any], HasLabelCol, HasFeaturesCol, MLReadable["Resampl
         blockSize: int = 8192,
     ) -> None:
         super().__init__()
-        self._setDefault(
-            labelCol="label",
-            featuresCol="features",
-            method="smote",
-            targetRatio=1.0,
-            k=5,
-            seed=0,
-            blockSize=8192,
-        )
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        estimator: Estimator[Any] | None = None,
-        labelCol: str = "label",
-        featuresCol: str = "features",
-        method: str = "smote",
-        targetRatio: float = 1.0,
-        targets: Mapping[float, int] | None = None,
-        k: int = 5,
-        seed: int = 0,
-        blockSize: int = 8192,
-    ) -> "Resampled":
-        """Set the Params that are named."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     def getEstimator(self) -> Estimator[Any]:
         """Return the estimator that is fitted on the balanced rows."""

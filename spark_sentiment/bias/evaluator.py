@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pyspark import keyword_only
 from pyspark.ml.evaluation import Evaluator
 from pyspark.ml.param import Param, Params
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
@@ -14,14 +13,26 @@ from pyspark.sql import DataFrame
 from spark_sentiment.bias.facets import facet_dict, same_text
 from spark_sentiment.bias.measures import METRICS, measure
 from spark_sentiment.bias.params import FLIPTEST_ROWS, MAX_FACET_VALUES, SEED, HasQuestion
-from spark_sentiment.core import boolean, one_of, optional, string
+from spark_sentiment.core import (
+    Stage,
+    boolean,
+    one_of,
+    optional,
+    params_setter,
+    string,
+    takes_params,
+)
 from spark_sentiment.errors import DataError
 
 _LOG = logging.getLogger(__name__)
 
 
 class BiasEvaluator(
-    Evaluator, HasQuestion, DefaultParamsReadable["BiasEvaluator"], DefaultParamsWritable
+    Stage,
+    Evaluator,
+    HasQuestion,
+    DefaultParamsReadable["BiasEvaluator"],
+    DefaultParamsWritable,
 ):
     """One bias metric as the figure that CrossValidator and TrainValidationSplit minimise.
 
@@ -77,9 +88,8 @@ class BiasEvaluator(
     absolute: Param[bool] = Param(
         Params._dummy(), "absolute", "evaluate to the distance from parity", boolean
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -100,33 +110,8 @@ class BiasEvaluator(
         seed: int = SEED,
     ) -> None:
         super().__init__()
-        self._set_question_defaults()
-        self._setDefault(metricName="DPPL", absolute=True, predictionCol="prediction")
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        metricName: str = "DPPL",
-        facet: Any = None,
-        facetValue: str | None = None,
-        labelClass: str | None = None,
-        absolute: bool = True,
-        labelCol: str = "label",
-        predictionCol: str = "prediction",
-        groupCol: str | None = None,
-        positive: Sequence[Any] | None = None,
-        positiveThreshold: float | None = None,
-        labelClasses: Sequence[Any] | None = None,
-        maxFacetValues: int = MAX_FACET_VALUES,
-        featuresCol: str | None = None,
-        fliptestRows: int = FLIPTEST_ROWS,
-        seed: int = SEED,
-    ) -> "BiasEvaluator":
-        """Set the Params that are named; see the class for their meaning."""
-        self._set(**self._input_kwargs)
-        return self
+    setParams = params_setter(__init__)
 
     def isLargerBetter(self) -> bool:
         """Return False: less bias is better."""
@@ -134,7 +119,7 @@ class BiasEvaluator(
 
     def _evaluate(self, dataset: DataFrame) -> float:
         if not self.isDefined(self.facet):
-            raise TypeError(f"{self.uid}: facet is not set")
+            raise ValueError(f"{self.uid}: facet is not set; name one")
         metric = self.getOrDefault(self.metricName)
         question = self._question([self.getOrDefault(self.facet)])
         value, label_class = optional(self, self.facetValue), optional(self, self.labelClass)

@@ -1,7 +1,7 @@
 """Facets: the columns that bias is measured by, and how their rows fall on two sides."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from spark_sentiment.core import find
+from spark_sentiment.core import boolean, find, number, plain, quoted, sequence
 from spark_sentiment.errors import SchemaError
 
 FACET_TYPES = (NumericType, StringType, BooleanType, DateType, TimestampType)
@@ -60,11 +60,12 @@ def same_text(left: str, right: str) -> bool:
         return False
 
 
-def is_scalar(value: Any) -> bool:
-    """Tell whether a value can stand in JSON as a column's value: no null, no NaN."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, str | int)
+def check_scalars(values: Sequence[Any]) -> None:
+    """Raise where one of `values` cannot stand in JSON as a column's value: no null, no NaN."""
+    if not all(isinstance(value, str | int | float) for value in values):
+        raise TypeError(f"expected strings, numbers or booleans, got {values!r}")
+    if not all(math.isfinite(value) for value in values if isinstance(value, float)):
+        raise ValueError(f"expected finite numbers, got {values!r}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,9 @@ class Facet:
     Raises
     ------
     TypeError
-        Where the arguments contradict one another or are not JSON values.
+        Where an argument is of a wrong type.
+    ValueError
+        Where arguments contradict one another, or one is empty or not finite.
 
     Notes
     -----
@@ -115,42 +118,41 @@ class Facet:
     reference: Mapping[Any, float] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.column, str) or not self.column:
+        if not isinstance(self.column, str):
             raise TypeError(f"a facet's column must be a name, got {self.column!r}")
-        for name in ("values", "against"):
-            given = getattr(self, name)
-            if given is None:
-                continue
-            if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-                raise TypeError(f"facet '{self.column}': {name} must be a list, got {given!r}")
-            if not all(is_scalar(item) for item in given):
-                raise TypeError(
-                    f"facet '{self.column}': {name} must be strings, numbers or booleans, "
-                    f"got {given!r}"
-                )
-            object.__setattr__(self, name, tuple(given))
+        if not self.column:
+            raise ValueError("a facet's column must be a name, got an empty one")
+        # The class is frozen: what is kept in place of what was given is set past its own guard.
+        for name, converted in self._converted():
+            object.__setattr__(self, name, converted)
         both = [v for v in self.values or () if any(same(v, w) for w in self.against or ())]
         if both:
-            raise TypeError(f"facet '{self.column}': {both[0]!r} is in values and in against")
-        if self.threshold is not None:
-            if isinstance(self.threshold, bool) or not isinstance(self.threshold, int | float):
-                raise TypeError(
-                    f"facet '{self.column}': threshold must be a number, got {self.threshold!r}"
-                )
-            if not math.isfinite(self.threshold):
-                raise TypeError(f"facet '{self.column}': threshold must be finite")
-            if self.values is not None or self.against is not None:
-                raise TypeError(
-                    f"facet '{self.column}': a threshold goes with neither values nor against"
-                )
-        if not isinstance(self.pairs, bool):
-            raise TypeError(f"facet '{self.column}': pairs must be True or False")
-        if self.pairs and not self.each:
-            raise TypeError(f"facet '{self.column}': pairs goes with the column alone")
-        if self.pairs and self.against is not None:
-            raise TypeError(f"facet '{self.column}': pairs goes with the column alone")
-        if self.reference is not None:
-            object.__setattr__(self, "reference", _reference(self.column, self.reference))
+            raise ValueError(f"facet '{self.column}': {both[0]!r} is in values and in against")
+        if self.threshold is not None and (self.values is not None or self.against is not None):
+            raise ValueError(
+                f"facet '{self.column}': a threshold goes with neither values nor against"
+            )
+        if self.pairs and (not self.each or self.against is not None):
+            raise ValueError(f"facet '{self.column}': pairs goes with the column alone")
+
+    def _converted(self) -> Iterator[tuple[str, Any]]:
+        """Check each argument, and give what JSON can hold of it by its name."""
+        checks: dict[str, Callable[[Any], Any]] = {
+            "values": _scalars,
+            "against": _scalars,
+            "threshold": _threshold,
+            "pairs": boolean,
+            "reference": _reference,
+        }
+        for name, check in checks.items():
+            given = getattr(self, name)
+            if given is None and name != "pairs":
+                continue
+            try:
+                yield name, check(given)
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"facet '{self.column}': {name}: {error}") from error
 
     @property
     def each(self) -> bool:
@@ -209,6 +211,12 @@ def as_facet(value: Any) -> Facet:
     if isinstance(value, str):
         return Facet(value)
     if isinstance(value, Mapping):
+        unknown = [key for key in value if key not in Facet.__dataclass_fields__]
+        if unknown or "column" not in value:
+            found = f"unknown key {unknown[0]!r}" if unknown else "no key 'column'"
+            raise ValueError(
+                f"expected a facet with some of {tuple(Facet.__dataclass_fields__)}, found {found}"
+            )
         return Facet(**value)
     raise TypeError(f"expected a Facet, its dictionary or a column name, got {value!r}")
 
@@ -220,17 +228,17 @@ def facet_dict(value: Any) -> dict[str, Any]:
 
 def facet_dicts(value: Any) -> list[dict[str, Any]]:
     """Param converter: a list of at least one facet, kept as dictionaries."""
-    if isinstance(value, str | Mapping) or not isinstance(value, Sequence) or not value:
-        raise TypeError(f"expected a list of facets, got {value!r}")
-    facets = [facet_dict(item) for item in value]
+    facets = [facet_dict(item) for item in sequence(value, "facets")]
+    if not facets:
+        raise ValueError("expected a list of at least one facet, got none")
     if any(facet in facets[:place] for place, facet in enumerate(facets)):
-        raise TypeError(f"expected distinct facets, got {value!r}")
+        raise ValueError(f"expected distinct facets, got {value!r}")
     return facets
 
 
 def known(schema: StructType, name: str) -> Column:
     """Column `name` with NaN made null: neither says which group or class a row is of."""
-    source = F.col(f"`{name.replace('`', '``')}`")
+    source = quoted(name)
     if isinstance(schema[name].dataType, FloatType | DoubleType):
         return F.when(~F.isnan(source), source)
     return source
@@ -246,16 +254,27 @@ def check_atomic(schema: StructType, uid: str, name: str) -> None:
         )
 
 
-def _reference(column: str, given: Any) -> dict[str, float]:
-    """Return a reference distribution by spelled value, or raise TypeError."""
-    if not isinstance(given, Mapping) or not given:
-        raise TypeError(f"facet '{column}': reference must map values to probabilities")
-    out = {spell(key): share for key, share in given.items()}
-    numeric = all(
-        isinstance(p, int | float) and not isinstance(p, bool) and p >= 0 for p in out.values()
-    )
-    if not numeric or not math.isclose(sum(out.values()), 1.0, rel_tol=0, abs_tol=1e-6):
-        raise TypeError(
-            f"facet '{column}': reference must be probabilities that sum to 1, got {given!r}"
-        )
-    return {key: float(share) for key, share in out.items()}
+def _scalars(value: Any) -> tuple[Any, ...]:
+    """Return values of a column that stand together on one side."""
+    values = sequence(value, "values")
+    check_scalars(values)
+    if not values:
+        raise ValueError("expected a list of at least one value, got none")
+    return tuple(values)
+
+
+def _threshold(value: Any) -> float:
+    """Return a finite number; one that is whole stays an integer, as the report spells it."""
+    number()(value)
+    threshold: float = plain(value)
+    return threshold
+
+
+def _reference(value: Any) -> dict[str, float]:
+    """Return a reference distribution by spelled value."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected a mapping from values to probabilities, got {value!r}")
+    shares = {spell(plain(key)): number(0)(share) for key, share in value.items()}
+    if not math.isclose(sum(shares.values()), 1.0, rel_tol=0, abs_tol=1e-6):
+        raise ValueError(f"expected probabilities that sum to 1, got {value!r}")
+    return shares

@@ -12,7 +12,7 @@ from pyspark.sql.types import StructType
 from spark_sentiment.bias.counts import Question, Split
 from spark_sentiment.bias.facets import known
 from spark_sentiment.bias.formulas import Measure
-from spark_sentiment.core import VECTOR, find
+from spark_sentiment.core import VECTOR, find, quoted
 from spark_sentiment.errors import DataError
 
 NEIGHBOURS = 5
@@ -54,7 +54,7 @@ def draw(df: DataFrame, question: Question, features: str, rows: int, seed: int)
     places = range(len(question.facets))
     picked = (
         df.select(
-            F.col(f"`{features}`").alias("x"),
+            quoted(features).alias("x"),
             guess.alias("p"),
             label.alias("y"),
             *(

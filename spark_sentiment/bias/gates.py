@@ -7,6 +7,7 @@ from typing import Any
 
 from spark_sentiment.bias.facets import same_text, spell
 from spark_sentiment.bias.measures import METRICS
+from spark_sentiment.core import plain
 from spark_sentiment.errors import GateError
 
 
@@ -31,7 +32,10 @@ class Gate:
     Raises
     ------
     TypeError
-        Where the metric is unknown, or the bounds are missing, no numbers or the wrong way round.
+        Where a bound is no number.
+    ValueError
+        Where the metric or the phase is unknown, or the bounds are missing, NaN or the wrong way
+        round.
 
     Examples
     --------
@@ -50,19 +54,20 @@ class Gate:
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
-            raise TypeError(
+            raise ValueError(
                 f"gate on unknown metric {self.metric!r}; the metrics are {', '.join(METRICS)}"
             )
-        bounds = [bound for bound in (self.low, self.high) if bound is not None]
-        if not bounds or not all(
-            isinstance(bound, int | float) and not isinstance(bound, bool) and not math.isnan(bound)
-            for bound in bounds
-        ):
-            raise TypeError(f"gate on {self.metric}: give low, high or both, as numbers")
+        bounds = [plain(bound) for bound in (self.low, self.high) if bound is not None]
+        if not all(isinstance(item, int | float) and not isinstance(item, bool) for item in bounds):
+            raise TypeError(f"gate on {self.metric}: low and high must be numbers, got {bounds}")
+        if not bounds or any(map(math.isnan, bounds)):
+            raise ValueError(f"gate on {self.metric}: give low, high or both, got {bounds}")
         if bounds[0] > bounds[-1]:
-            raise TypeError(f"gate on {self.metric}: low {self.low} is above high {self.high}")
+            raise ValueError(f"gate on {self.metric}: low {self.low} is above high {self.high}")
         if self.phase not in (None, "pre", "post"):
-            raise TypeError(f"gate on {self.metric}: phase must be pre or post, got {self.phase!r}")
+            raise ValueError(
+                f"gate on {self.metric}: phase must be pre or post, got {self.phase!r}"
+            )
 
     def names(self, row: Any) -> bool:
         """Tell whether the gate speaks about a report row."""

@@ -29,6 +29,7 @@ from spark_sentiment.bias.counts import (
 from spark_sentiment.bias.facets import D, same_text, spell
 from spark_sentiment.bias.fliptest import FlipTester, Sample, check_features, draw
 from spark_sentiment.bias.formulas import Measure
+from spark_sentiment.core import sequence, string
 from spark_sentiment.errors import SchemaError
 
 REPORT_SCHEMA = StructType(
@@ -95,15 +96,16 @@ class Positive(NamedTuple):
 
 def metric_names(value: Any) -> list[str]:
     """Param converter: names of metrics, or of groups of them."""
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise TypeError(f"expected a list of metric names, got {value!r}")
-    unknown = [name for name in value if name not in METRICS and name not in GROUPS]
+    names = [string(name) for name in sequence(value, "metric names")]
+    if not names:
+        raise ValueError("expected a list of at least one metric name, got none")
+    unknown = [name for name in names if name not in METRICS and name not in GROUPS]
     if unknown:
-        raise TypeError(
+        raise ValueError(
             f"unknown metric {unknown[0]!r}; the groups are {', '.join(GROUPS)}, "
             f"the metrics {', '.join(METRICS)}"
         )
-    return [str(name) for name in value]
+    return names
 
 
 def wanted(metrics: Sequence[str] | None, question: Question, features: str | None) -> set[str]:

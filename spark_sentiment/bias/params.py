@@ -7,9 +7,9 @@ from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasLabelCol
 
 from spark_sentiment.bias.counts import Question
-from spark_sentiment.bias.facets import as_facet, is_scalar
+from spark_sentiment.bias.facets import as_facet, check_scalars
 from spark_sentiment.bias.measures import Fliptest
-from spark_sentiment.core import integer, number, optional, string
+from spark_sentiment.core import HasSeed, integer, number, optional, sequence, string
 
 FLIPTEST_ROWS = 5000
 MAX_FACET_VALUES = 100
@@ -18,14 +18,14 @@ SEED = 17
 
 def classes(value: Any) -> list[Any]:
     """Param converter: a list of at least one distinct class, each JSON can hold."""
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise TypeError(f"expected a list of classes, got {value!r}")
-    if not all(is_scalar(item) for item in value) or len(set(value)) != len(value):
-        raise TypeError(f"expected distinct strings, numbers or booleans, got {value!r}")
-    return list(value)
+    named = sequence(value, "classes")
+    check_scalars(named)
+    if not named or len(set(named)) != len(named):
+        raise ValueError(f"expected at least one class, all distinct, got {value!r}")
+    return named
 
 
-class HasQuestion(HasLabelCol):
+class HasQuestion(HasLabelCol, HasSeed):
     """Params that BiasReport, its model and BiasEvaluator share."""
 
     predictionCol: Param[str] = Param(
@@ -52,14 +52,10 @@ class HasQuestion(HasLabelCol):
     fliptestRows: Param[int] = Param(
         Params._dummy(), "fliptestRows", "most rows that FT samples", integer(10, 20_000)
     )
-    seed: Param[int] = Param(Params._dummy(), "seed", "seed of FT's sample", integer(0))
-
-    def _set_question_defaults(self) -> None:
-        self._setDefault(maxFacetValues=MAX_FACET_VALUES, fliptestRows=FLIPTEST_ROWS, seed=SEED)
 
     def _question(self, facets: Sequence[dict[str, Any]]) -> Question:
         if self.isDefined(self.positive) and self.isDefined(self.positiveThreshold):
-            raise TypeError(f"{self.uid}: set positive or positiveThreshold, not both")
+            raise ValueError(f"{self.uid}: set positive or positiveThreshold, not both")
         positive, named = optional(self, self.positive), optional(self, self.labelClasses)
         return Question(
             label=self.getLabelCol(),

@@ -8,7 +8,6 @@ in `formulas` (Amazon SageMaker Clarify's) and `association` (SynapseML's).
 from collections.abc import Sequence
 from typing import Any
 
-from pyspark import keyword_only
 from pyspark.ml import Estimator, Model
 from pyspark.ml.param import Param, Params
 from pyspark.ml.util import (
@@ -37,7 +36,7 @@ from spark_sentiment.bias.measures import (
     wanted,
 )
 from spark_sentiment.bias.params import FLIPTEST_ROWS, MAX_FACET_VALUES, SEED, HasQuestion, classes
-from spark_sentiment.core import integer, number, optional
+from spark_sentiment.core import Stage, integer, number, optional, params_setter, takes_params
 
 
 def bias_metrics(
@@ -108,7 +107,9 @@ def bias_metrics(
         Where the table is empty, has one class only or a class outside `label_classes`, a facet has
         one value or more than `max_facet_values`, or a side has no rows.
     TypeError
-        Where an argument is of a wrong kind.
+        Where an argument is of a wrong type.
+    ValueError
+        Where an argument has a wrong value.
 
     Notes
     -----
@@ -140,7 +141,7 @@ def bias_metrics(
     <BLANKLINE>
     """
     if positive is not None and positive_threshold is not None:
-        raise TypeError("bias_metrics: give positive or positive_threshold, not both")
+        raise ValueError("bias_metrics: give positive or positive_threshold, not both")
     question = Question(
         label=label,
         facets=tuple(as_facet(item) for item in facet_dicts(facets)),
@@ -170,6 +171,7 @@ class _ReportParams(HasQuestion):
 
 
 class BiasReport(
+    Stage,
     Estimator["BiasReportModel"],
     _ReportParams,
     DefaultParamsReadable["BiasReport"],
@@ -223,9 +225,7 @@ class BiasReport(
     4
     """
 
-    _input_kwargs: dict[str, Any]
-
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -243,29 +243,8 @@ class BiasReport(
         seed: int = SEED,
     ) -> None:
         super().__init__()
-        self._set_question_defaults()
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        facets: Sequence[Any] | None = None,
-        labelCol: str = "label",
-        predictionCol: str | None = None,
-        groupCol: str | None = None,
-        positive: Sequence[Any] | None = None,
-        positiveThreshold: float | None = None,
-        labelClasses: Sequence[Any] | None = None,
-        metrics: Sequence[str] | None = None,
-        maxFacetValues: int = MAX_FACET_VALUES,
-        featuresCol: str | None = None,
-        fliptestRows: int = FLIPTEST_ROWS,
-        seed: int = SEED,
-    ) -> "BiasReport":
-        """Set the Params that are named; see the class for their meaning."""
-        self._set(**self._input_kwargs)
-        return self
+    setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
         """Return `schema` unchanged; raise SchemaError where it cannot be measured."""
@@ -280,7 +259,7 @@ class BiasReport(
 
     def _asked(self) -> Question:
         if not self.isDefined(self.facets):
-            raise TypeError(f"{self.uid}: facets is not set; name at least one")
+            raise ValueError(f"{self.uid}: facets is not set; name at least one")
         return self._question(self.getOrDefault(self.facets))
 
     def _fit(self, dataset: DataFrame) -> "BiasReportModel":
@@ -290,7 +269,7 @@ class BiasReport(
         return model
 
 
-class BiasReportModel(Model, _ReportParams, MLReadable["BiasReportModel"], MLWritable):
+class BiasReportModel(Stage, Model, _ReportParams, MLReadable["BiasReportModel"], MLWritable):
     """What BiasReport measured; passes rows through.
 
     Attributes
@@ -307,7 +286,6 @@ class BiasReportModel(Model, _ReportParams, MLReadable["BiasReportModel"], MLWri
 
     def __init__(self, rows: Sequence[ReportRow] = ()) -> None:
         super().__init__()
-        self._set_question_defaults()
         self.rows = tuple(rows)
 
     @property

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
-from spark_sentiment.core import find
+from spark_sentiment.core import find, quoted
 from spark_sentiment.errors import DataError
 
 
@@ -140,7 +140,7 @@ def confusion(
     """
     find(df.schema, "confusion", label, NumericType)
     find(df.schema, "confusion", prediction, NumericType)
-    both = df.select(F.col(label).cast("double"), F.col(prediction).cast("double")).dropna()
+    both = df.select(quoted(label).cast("double"), quoted(prediction).cast("double")).dropna()
     # A wrong column may hold any number of values: what is collected stays bounded.
     cells = both.toDF("y", "z").groupBy("y", "z").count().limit(len(names) ** 2 + 1).collect()
     counts = [[0] * len(names) for _ in names]
@@ -166,7 +166,7 @@ def class_rows(df: DataFrame, classes: int, column: str = "label") -> tuple[int,
     (1, 0, 2)
     """
     find(df.schema, "class_rows", column, NumericType)
-    row = df.agg(*(F.count_if(F.col(column) == i) for i in range(classes))).head()
+    row = df.agg(*(F.count_if(quoted(column) == i) for i in range(classes))).head()
     return tuple(row or ())
 
 

@@ -8,15 +8,17 @@ from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
-from pyspark import inheritable_thread_target, keyword_only
+from pyspark import inheritable_thread_target
 from pyspark.ml import Estimator, Model
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import (
     HasLabelCol,
+    HasParallelism,
     HasPredictionCol,
     HasProbabilityCol,
     HasRawPredictionCol,
+    HasRegParam,
 )
 from pyspark.ml.util import (
     DefaultParamsReader,
@@ -34,13 +36,18 @@ from spark_sentiment.balance import KEY, class_counts, keyed
 from spark_sentiment.classification.thresholds import best_offsets, margins
 from spark_sentiment.core import (
     VECTOR,
+    HasSeed,
+    Stage,
     absent,
     find,
     integer,
     number,
     one_of,
+    params_setter,
     quoted,
     schema_after,
+    sequence,
+    takes_params,
     to_array,
     to_vector,
 )
@@ -72,7 +79,16 @@ class _Columns(HasLabelCol, HasPredictionCol, HasProbabilityCol, HasRawPredictio
         return StructType([*schema.fields, *fields])
 
 
-class Stacked(Estimator["StackedModel"], _Columns, MLReadable["Stacked"], MLWritable):
+class Stacked(
+    Stage,
+    Estimator["StackedModel"],
+    _Columns,
+    HasParallelism,
+    HasRegParam,
+    HasSeed,
+    MLReadable["Stacked"],
+    MLWritable,
+):
     """Combine classifiers by a logistic regression on their out-of-fold probabilities.
 
     The rows are cut into folds. Each classifier is fitted once per fold on all other folds, and so
@@ -154,13 +170,11 @@ class Stacked(Estimator["StackedModel"], _Columns, MLReadable["Stacked"], MLWrit
     regParam: Param[float] = Param(
         Params._dummy(), "regParam", "L2 penalty of the second level", number(0)
     )
-    seed: Param[int] = Param(Params._dummy(), "seed", "seed of the folds", integer(0, 2**63 - 1))
     parallelism: Param[int] = Param(
         Params._dummy(), "parallelism", "classifiers fitted at the same time", integer(1)
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -176,26 +190,8 @@ class Stacked(Estimator["StackedModel"], _Columns, MLReadable["Stacked"], MLWrit
         parallelism: int = 1,
     ) -> None:
         super().__init__()
-        self._setDefault(numFolds=3, metric="macroF1", regParam=1e-4, seed=0, parallelism=1)
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        estimators: Sequence[Estimator[Any]] | None = None,
-        labelCol: str = "label",
-        predictionCol: str = "prediction",
-        probabilityCol: str = "probability",
-        rawPredictionCol: str = "rawPrediction",
-        numFolds: int = 3,
-        metric: str = "macroF1",
-        regParam: float = 1e-4,
-        seed: int = 0,
-        parallelism: int = 1,
-    ) -> "Stacked":
-        """Set the Params that are named."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     def getEstimators(self) -> list[Estimator[Any]]:
         """Return the classifiers that are combined."""
@@ -311,7 +307,7 @@ class Stacked(Estimator["StackedModel"], _Columns, MLReadable["Stacked"], MLWrit
         return top
 
 
-class StackedModel(Model, _Columns, MLReadable["StackedModel"], MLWritable):
+class StackedModel(Stage, Model, _Columns, MLReadable["StackedModel"], MLWritable):
     """Classifiers, and the logistic regression that combines their probabilities.
 
     Parameters
@@ -425,13 +421,14 @@ def _computed(data: DataFrame) -> DataFrame:
 
 
 def _classifiers(value: Any) -> list[Estimator[Any]]:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise TypeError(f"expected a list of classifiers, got {value!r}")
-    for item in value:
+    classifiers = sequence(value, "classifiers")
+    if not classifiers:
+        raise ValueError("expected a list of at least one classifier, got none")
+    for item in classifiers:
         needed = ("featuresCol", "labelCol", *(f"{name}Col" for name in _OUTPUTS))
         if not isinstance(item, Estimator) or not all(map(item.hasParam, needed)):
             raise TypeError(f"expected Estimators that give probabilities, got {item!r}")
-    return list(value)
+    return classifiers
 
 
 class _Writer(MLWriter):

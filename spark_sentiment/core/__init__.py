@@ -25,12 +25,24 @@ from spark_sentiment.core.params import (
     numbers_by_key,
     one_of,
     optional,
+    plain,
+    sequence,
     string,
     strings,
 )
+from spark_sentiment.core.stage import (
+    EMPTY,
+    HasSeed,
+    Stage,
+    params_setter,
+    takes_params,
+)
 
 __all__ = [
+    "EMPTY",
     "VECTOR",
+    "HasSeed",
+    "Stage",
     "absent",
     "appended",
     "boolean",
@@ -44,10 +56,14 @@ __all__ = [
     "numbers_by_key",
     "one_of",
     "optional",
+    "params_setter",
+    "plain",
     "quoted",
     "schema_after",
+    "sequence",
     "string",
     "strings",
+    "takes_params",
     "to_array",
     "to_vector",
 ]

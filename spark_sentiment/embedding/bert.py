@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark import SparkContext, keyword_only
+from pyspark import SparkContext
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
@@ -18,12 +17,16 @@ from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, Str
 
 from spark_sentiment.core import (
     VECTOR,
+    Stage,
     appended,
     boolean,
     integer,
     one_of,
     optional,
+    params_setter,
+    quoted,
     string,
+    takes_params,
     to_vector,
 )
 from spark_sentiment.embedding.checkpoint import POOLINGS
@@ -92,6 +95,7 @@ def embed_texts(
 
 
 class BertEmbeddings(
+    Stage,
     Transformer,
     HasInputCol,
     HasOutputCol,
@@ -190,9 +194,8 @@ class BertEmbeddings(
     checksum: Param[str] = Param(
         Params._dummy(), "checksum", "SHA-256 of the weights; unset: not checked", string
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -209,28 +212,9 @@ class BertEmbeddings(
         checksum: str | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(engine="openvino", precision="auto", pooling="auto", batchSize=32)
-        self._set(**self._input_kwargs)
         self.progress = EmbeddingProgress()
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        inputCol: str | None = None,
-        outputCol: str | None = None,
-        modelPath: str | None = None,
-        engine: str = "openvino",
-        precision: str = "auto",
-        pooling: str = "auto",
-        normalize: bool | None = None,
-        numLayers: int | None = None,
-        maxLength: int | None = None,
-        batchSize: int = 32,
-        checksum: str | None = None,
-    ) -> "BertEmbeddings":
-        """Set the Params given; the others stay."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
         """Return the schema `transform` yields; raise SchemaError where it cannot."""
@@ -300,7 +284,7 @@ class BertEmbeddings(
         udf = pandas_udf(embed, ArrayType(FloatType())).asNondeterministic()  # type: ignore[call-overload]
         raw, out = f"{self.uid}_array", self.getOutputCol()
         vector = F.when(F.col(raw).isNotNull(), to_vector(F.col(raw)))
-        embedded = dataset.withColumn(raw, udf(dataset[self.getInputCol()]))
+        embedded = dataset.withColumn(raw, udf(quoted(self.getInputCol())))
         return embedded.withColumn(out, vector).drop(raw)
 
 

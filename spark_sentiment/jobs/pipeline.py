@@ -146,8 +146,7 @@ def _sagemaker(conf: Config, weight: str | None) -> Any:
         "maxErrorShare": 0.0,
         **wanted.params,
     }
-    present = {name: value for name, value in given.items() if value is not None}
-    return _built("sagemaker.params", SageMakerStage, present)
+    return _built("sagemaker.params", SageMakerStage, given)
 
 
 def features(conf: Config) -> list[str]:
@@ -173,9 +172,7 @@ def embedding(conf: Config) -> BertEmbeddings | None:
         "maxLength": wanted.max_length,
         "batchSize": wanted.batch_size,
     }
-    # keyword_only keeps what is passed, None too: only what is set may be.
-    present = {name: value for name, value in given.items() if value is not None}
-    stage: BertEmbeddings = _built("embedding", BertEmbeddings, present)
+    stage: BertEmbeddings = _built("embedding", BertEmbeddings, given)
     return stage
 
 

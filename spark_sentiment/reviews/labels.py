@@ -1,17 +1,23 @@
 """From ratings to sentiment: the classes, and the stage that assigns them."""
 
-from typing import Any
-
-from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
-from pyspark.ml.param.shared import HasLabelCol
+from pyspark.ml.param.shared import HasHandleInvalid, HasLabelCol
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, NumericType, StructField, StructType
 
-from spark_sentiment.core import appended, number, one_of, string
+from spark_sentiment.core import (
+    Stage,
+    appended,
+    number,
+    one_of,
+    params_setter,
+    quoted,
+    string,
+    takes_params,
+)
 from spark_sentiment.errors import ConfigError
 
 SENTIMENTS = ("negative", "neutral", "positive")
@@ -19,8 +25,10 @@ SENTIMENTS = ("negative", "neutral", "positive")
 
 
 class RatingLabeler(
+    Stage,
     Transformer,
     HasLabelCol,
+    HasHandleInvalid,
     DefaultParamsReadable["RatingLabeler"],
     DefaultParamsWritable,
 ):
@@ -72,9 +80,8 @@ class RatingLabeler(
     handleInvalid = Param(
         Params._dummy(), "handleInvalid", "error, keep or skip", one_of("error", "keep", "skip")
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -87,31 +94,8 @@ class RatingLabeler(
         handleInvalid: str = "error",
     ) -> None:
         super().__init__()
-        self._setDefault(
-            ratingCol="rating",
-            labelCol="label",
-            negativeMax=2.0,
-            positiveMin=4.0,
-            ratingMin=1.0,
-            ratingMax=5.0,
-            handleInvalid="error",
-        )
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        ratingCol: str = "rating",
-        labelCol: str = "label",
-        negativeMax: float = 2.0,
-        positiveMin: float = 4.0,
-        ratingMin: float = 1.0,
-        ratingMax: float = 5.0,
-        handleInvalid: str = "error",
-    ) -> "RatingLabeler":
-        """Set the Params that are given."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
         """Return the schema `transform` yields; raise where it cannot."""
@@ -130,7 +114,7 @@ class RatingLabeler(
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self.transformSchema(dataset.schema)
         name = self.getOrDefault(self.ratingCol)
-        rating = dataset[f"`{name}`"].cast("double")
+        rating = quoted(name).cast("double")
         low, high = self.getOrDefault(self.ratingMin), self.getOrDefault(self.ratingMax)
         # NaN is above every number to Spark, and so outside.
         valid = rating.between(low, high)

@@ -5,7 +5,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCols, HasOutputCol
@@ -14,7 +13,17 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
-from spark_sentiment.core import appended, boolean, integer, one_of
+from spark_sentiment.core import (
+    EMPTY,
+    Stage,
+    appended,
+    boolean,
+    integer,
+    one_of,
+    params_setter,
+    quoted,
+    takes_params,
+)
 from spark_sentiment.text import functions as functions
 from spark_sentiment.text import patterns
 from spark_sentiment.text.functions import TOKENS
@@ -65,24 +74,25 @@ def _tokens(value: Any) -> dict[str, str]:
     if not isinstance(value, Mapping):
         raise TypeError(f"expected a mapping of {tuple(TOKENS)} to tokens, got {value!r}")
     for kind, token in value.items():
-        if kind not in TOKENS or not isinstance(token, str):
-            raise TypeError(
-                f"expected tokens (strings) for some of {tuple(TOKENS)}, got {kind!r}: {token!r}"
-            )
-    return dict(value)
+        if not isinstance(token, str):
+            raise TypeError(f"expected a string as token of {kind!r}, got {token!r}")
+        if kind not in TOKENS:
+            raise ValueError(f"expected tokens for some of {tuple(TOKENS)}, got {kind!r}")
+    return {kind: str(token) for kind, token in value.items()}
 
 
 def _any_string(value: Any) -> str:
     """Param converter that admits any string, the empty one too."""
     if not isinstance(value, str):
         raise TypeError(f"expected a string, got {value!r}")
-    return value
+    return str(value)
 
 
 _mode = one_of("off", "mask", "drop")
 
 
 class TextCleaner(
+    Stage,
     Transformer,
     HasInputCols,
     HasOutputCol,
@@ -164,9 +174,8 @@ class TextCleaner(
     normalizeWhitespace = Param(
         Params._dummy(), "normalizeWhitespace", "collapse and trim whitespace", boolean
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -185,7 +194,7 @@ class TextCleaner(
         currency: str = "off",
         numbers: str = "off",
         emoji: str = "off",
-        tokens: Mapping[str, str] | None = None,
+        tokens: Mapping[str, str] | None = EMPTY,
         expandContractions: bool = True,
         limitRepeats: int = 3,
         removeAccents: bool = False,
@@ -194,59 +203,8 @@ class TextCleaner(
         normalizeWhitespace: bool = True,
     ) -> None:
         super().__init__()
-        self._setDefault(
-            separator=" ",
-            removeHtmlTags=True,
-            unescapeHtml=True,
-            removeControlChars=True,
-            normalizeQuotes=True,
-            urls="mask",
-            emails="mask",
-            userHandles="off",
-            hashtags="off",
-            phoneNumbers="mask",
-            currency="off",
-            numbers="off",
-            emoji="off",
-            tokens={},
-            expandContractions=True,
-            limitRepeats=3,
-            removeAccents=False,
-            removePunctuation=False,
-            lowercase=False,
-            normalizeWhitespace=True,
-        )
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        inputCols: list[str] | None = None,
-        outputCol: str | None = None,
-        separator: str = " ",
-        removeHtmlTags: bool = True,
-        unescapeHtml: bool = True,
-        removeControlChars: bool = True,
-        normalizeQuotes: bool = True,
-        urls: str = "mask",
-        emails: str = "mask",
-        userHandles: str = "off",
-        hashtags: str = "off",
-        phoneNumbers: str = "mask",
-        currency: str = "off",
-        numbers: str = "off",
-        emoji: str = "off",
-        tokens: Mapping[str, str] | None = None,
-        expandContractions: bool = True,
-        limitRepeats: int = 3,
-        removeAccents: bool = False,
-        removePunctuation: bool = False,
-        lowercase: bool = False,
-        normalizeWhitespace: bool = True,
-    ) -> "TextCleaner":
-        """Set the Params that are given."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
         """Return the schema `transform` yields; raise SchemaError where it cannot."""
@@ -255,7 +213,7 @@ class TextCleaner(
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self.transformSchema(dataset.schema)
-        columns = [dataset[f"`{name.replace('`', '``')}`"] for name in self.getInputCols()]
+        columns = [quoted(name) for name in self.getInputCols()]
         separator = self.getOrDefault(self.separator)
         return dataset.withColumn(self.getOutputCol(), self._cleaned(_joined(columns, separator)))
 

@@ -1,8 +1,5 @@
 """Words and word n-grams of a text, as a bag-of-words learner wants them."""
 
-from typing import Any
-
-from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param.shared import HasInputCol, HasOutputCol
@@ -11,7 +8,15 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
-from spark_sentiment.core import appended, integer, quoted, string
+from spark_sentiment.core import (
+    Stage,
+    appended,
+    integer,
+    params_setter,
+    quoted,
+    string,
+    takes_params,
+)
 
 WORDS = r"\p{L}+(?:['\u2019]\p{L}+)?|\p{Nd}+|[!?]+|<\p{L}+>"
 """What counts as a word: letters with an inner apostrophe, digits, runs of ! and ?, a mask."""
@@ -59,6 +64,7 @@ def ngrams(tokens: Column, low: int, high: int) -> Column:
 
 
 class NGrams(
+    Stage,
     Transformer,
     HasInputCol,
     HasOutputCol,
@@ -87,7 +93,7 @@ class NGrams(
     ------
     SchemaError
         Where `inputCol` is missing or no string, or `outputCol` exists; before any job.
-    TypeError
+    ValueError
         Where `minN` is greater than `maxN`.
 
     Notes
@@ -106,9 +112,8 @@ class NGrams(
     minN: Param[int] = Param(Params._dummy(), "minN", "words in the shortest n-gram", integer(1))
     maxN: Param[int] = Param(Params._dummy(), "maxN", "words in the longest n-gram", integer(1))
     pattern: Param[str] = Param(Params._dummy(), "pattern", "Java regex of one word", string)
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -119,27 +124,14 @@ class NGrams(
         pattern: str = WORDS,
     ) -> None:
         super().__init__()
-        self._setDefault(minN=1, maxN=2, pattern=WORDS)
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        inputCol: str | None = None,
-        outputCol: str | None = None,
-        minN: int = 1,
-        maxN: int = 2,
-        pattern: str = WORDS,
-    ) -> "NGrams":
-        """Set the Params that are named."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
         """Return the schema `transform` yields; raise SchemaError where it cannot."""
         low, high = self.getOrDefault(self.minN), self.getOrDefault(self.maxN)
         if low > high:
-            raise TypeError(f"{self.uid}: minN={low} is greater than maxN={high}")
+            raise ValueError(f"{self.uid}: minN={low} is greater than maxN={high}")
         kind = ArrayType(StringType(), containsNull=True)
         out = StructField(self.getOutputCol(), kind, nullable=False)
         return appended(schema, self.uid, [self.getInputCol()], StringType, out)

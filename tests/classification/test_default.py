@@ -158,7 +158,7 @@ def test_wrong_schemas_are_refused(points: DataFrame) -> None:
         stage.fit(points.withColumnRenamed("rating", "prediction"))
     with pytest.raises(SchemaError, match="near"):
         stage.fit(points.drop("near"))
-    with pytest.raises(TypeError, match="estimators"):
+    with pytest.raises(ValueError, match="estimators"):
         Stacked(estimators=[])
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,16 +145,16 @@ def test_bad_checkpoint_fails_before_any_row(rows: DataFrame, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("name", "value", "error"),
     [
-        {"engine": "torch"}, {"precision": "int4"}, {"pooling": "last"}, {"maxLength": 2},
-        {"batchSize": 0}, {"normalize": 1}, {"modelPath": ""},
+        ("engine", "torch", ValueError), ("precision", "int4", ValueError),
+        ("pooling", "last", ValueError), ("maxLength", 2, ValueError), ("batchSize", 0, ValueError),
+        ("normalize", 1, TypeError), ("modelPath", "", ValueError), ("modelPath", 3, TypeError),
     ],
-    ids=lambda wrong: next(iter(wrong)),
 )  # fmt: skip
-def test_wrong_param_is_refused_by_name(wrong: dict[str, object]) -> None:
-    with pytest.raises(TypeError, match=next(iter(wrong))):
-        BertEmbeddings(inputCol="text", outputCol="embedding", **wrong)
+def test_wrong_param_is_refused_by_name(name: str, value: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=name):
+        BertEmbeddings(inputCol="text", outputCol="embedding", **{name: value})
 
 
 def test_precision_that_is_not_there_is_refused(model: str) -> None:

@@ -175,7 +175,7 @@ class TestRequests:
         assert aws.asked == {"AllTraffic": 30}
 
     def test_no_limit_of_the_service_can_be_asked_for(self) -> None:
-        with pytest.raises(TypeError, match="maxBatchBytes"):
+        with pytest.raises(ValueError, match="maxBatchBytes"):
             SageMakerEndpointModel(maxBatchBytes=MAX_BYTES + 1)
 
 

@@ -5,6 +5,7 @@ import string as ascii_
 import unicodedata
 from collections.abc import Callable
 from functools import reduce
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -413,9 +414,12 @@ class TestTextCleaner:
         assert found == ["deja vu do not url"]
 
     def test_unknown_tokens_are_refused(self) -> None:
-        for tokens in ({"url": "x"}, {"urls": 1}, "x"):
-            with pytest.raises(TypeError, match="tokens"):
-                TextCleaner(tokens=tokens)  # type: ignore[arg-type]
+        wrong: list[tuple[Any, type[Exception]]] = [
+            ({"url": "x"}, ValueError), ({"urls": 1}, TypeError), ("x", TypeError)
+        ]  # fmt: skip
+        for tokens, error in wrong:
+            with pytest.raises(error, match="tokens"):
+                TextCleaner(tokens=tokens)
 
     def test_a_number_is_no_text(self, spark: SparkSession) -> None:
         cleaner = TextCleaner(inputCols=["id"], outputCol="clean")

@@ -26,5 +26,5 @@ def test_ngrams_by_hand(spark: SparkSession) -> None:
 
 def test_ngrams_refuse_a_shortest_longer_than_the_longest(spark: SparkSession) -> None:
     df = spark.createDataFrame([("a",)], ["text"])
-    with pytest.raises(TypeError, match="minN=3 is greater than maxN=2"):
+    with pytest.raises(ValueError, match="minN=3 is greater than maxN=2"):
         NGrams(inputCol="text", outputCol="g", minN=3).transform(df)

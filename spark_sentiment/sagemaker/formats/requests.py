@@ -12,7 +12,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType, StructType
 
-from spark_sentiment.core import find, to_array
+from spark_sentiment.core import find, quoted, to_array
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.sagemaker.formats import recordio
 
@@ -77,7 +77,7 @@ def record(
     """
     if form == "jsonlines":
         return _json(schema, fields)
-    vector = F.unwrap_udt(F.col(f"`{features}`"))
+    vector = F.unwrap_udt(quoted(features))
     values, indices = vector["values"], vector["indices"]
     if form == "recordio":
         parts = F.struct(
@@ -86,13 +86,13 @@ def record(
         return F.when(vector.isNotNull(), parts)
     if form == "csv":
         return F.array_join(_dense(features).cast("array<string>"), ",")
-    target = F.lit(0.0) if label is None else F.col(f"`{label}`").cast("double")
+    target = F.lit(0.0) if label is None else quoted(label).cast("double")
     return F.concat(target.cast("string"), entries(features))
 
 
 def entries(features: str) -> Column:
     """Return what LibSVM writes of a vector: ``" 2:0.5 4:2.0"``, places counted from 1."""
-    vector = F.unwrap_udt(F.col(f"`{features}`"))
+    vector = F.unwrap_udt(quoted(features))
     values, indices = vector["values"], vector["indices"]
     everywhere = F.sequence(F.lit(1), F.size(values))
     # A sequence from 1 to 0 would count down.
@@ -167,7 +167,7 @@ def cut(form: str, batch: Sequence[Any], rows: int, size: int) -> Iterator[list[
 
 
 def _json(schema: StructType, fields: Mapping[str, str]) -> Column:
-    given = [F.when(F.col(f"`{name}`").isNotNull(), True) for name in fields.values()]
+    given = [F.when(quoted(name).isNotNull(), True) for name in fields.values()]
     values = [_plain(schema, name).alias(key) for key, name in fields.items()]
     line = F.to_json(F.struct(*values), {"ignoreNullFields": "false"})
     return F.when(F.coalesce(*given, F.lit(False)), line)
@@ -176,10 +176,10 @@ def _json(schema: StructType, fields: Mapping[str, str]) -> Column:
 def _plain(schema: StructType, name: str) -> Column:
     """Return a column as JSON can spell it: a vector as the array of all its numbers."""
     vector = isinstance(schema[name].dataType, VectorUDT)
-    return _dense(name) if vector else F.col(f"`{name}`")
+    return _dense(name) if vector else quoted(name)
 
 
 def _dense(name: str) -> Column:
     """Return a vector column as an array of doubles, null where it is null."""
-    column = F.col(f"`{name}`")
+    column = quoted(name)
     return F.when(column.isNotNull(), to_array(column))

@@ -1,10 +1,9 @@
 """Rows -> requests -> an endpoint's predictions, on the executors."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pyspark import keyword_only
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
 from pyspark.ml.util import (
@@ -17,7 +16,17 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import DataType, StringType, StructField, StructType
 
-from spark_sentiment.core import VECTOR, absent, optional, string, to_vector
+from spark_sentiment.core import (
+    EMPTY,
+    VECTOR,
+    Stage,
+    absent,
+    optional,
+    params_setter,
+    string,
+    takes_params,
+    to_vector,
+)
 from spark_sentiment.errors import SageMakerError, SchemaError, SetupError
 from spark_sentiment.sagemaker.aws import hosting
 from spark_sentiment.sagemaker.aws.clients import call_once, is_denied
@@ -27,7 +36,7 @@ from spark_sentiment.sagemaker.formats.replies import Reply
 from spark_sentiment.sagemaker.scoring import batch
 from spark_sentiment.sagemaker.scoring.batch import Batch
 from spark_sentiment.sagemaker.scoring.invoke import AsyncService, Service
-from spark_sentiment.sagemaker.scoring.params import SCORING_DEFAULTS, HasEndpointParams
+from spark_sentiment.sagemaker.scoring.params import HasEndpointParams
 from spark_sentiment.sagemaker.scoring.rows import Scoring, scored
 
 _ASYNC_TIMEOUT = 900.0  # where none is set: a request may wait until the endpoint has grown
@@ -36,10 +45,15 @@ _LOG = logging.getLogger(__name__)
 
 def made_of(value: Any) -> dict[str, Any]:
     """Param converter: a `Deployment`, or its dict."""
+    if isinstance(value, Deployment):
+        return value.as_dict()
+    expected = "expected what hosting.Deployment holds"
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{expected}, got {value!r}")
     try:
-        return value.as_dict() if isinstance(value, Deployment) else Deployment(**value).as_dict()
+        return Deployment(**value).as_dict()
     except TypeError as error:
-        raise TypeError(f"expected what hosting.Deployment holds, got {value!r}") from error
+        raise ValueError(f"{expected}, got {value!r}") from error
 
 
 class _Reader(DefaultParamsReader["SageMakerEndpointModel"]):
@@ -52,6 +66,7 @@ class _Reader(DefaultParamsReader["SageMakerEndpointModel"]):
 
 
 class SageMakerEndpointModel(
+    Stage,
     Transformer,
     HasEndpointParams,
     DefaultParamsReadable["SageMakerEndpointModel"],
@@ -170,6 +185,7 @@ class SageMakerEndpointModel(
     ...     endpointName="sentiment", algorithm="xgboost", requestFormat="csv"
     ... )
     >>> from pyspark.ml.linalg import VectorUDT
+    >>> from pyspark.sql.types import StructType
     >>> columns = StructType().add("features", VectorUDT())
     >>> model.transformSchema(columns).names
     ['features', 'prediction', 'endpoint_error']
@@ -182,9 +198,8 @@ class SageMakerEndpointModel(
         "what stands behind the endpoint, to make and delete",
         made_of,
     )
-    _input_kwargs: dict[str, Any]
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
@@ -195,8 +210,8 @@ class SageMakerEndpointModel(
         requestFormat: str | None = None,
         featuresCol: str = "features",
         labelCol: str | None = None,
-        requestFields: dict[str, str] | None = None,
-        outputCols: dict[str, str] | None = None,
+        requestFields: Mapping[str, str] | None = EMPTY,
+        outputCols: Mapping[str, str] | None = EMPTY,
         errorCol: str = "endpoint_error",
         variantCol: str | None = None,
         targetVariant: str | None = None,
@@ -213,45 +228,11 @@ class SageMakerEndpointModel(
         endpointInstanceCount: int = 1,
         batchTimeout: float = 86_400.0,
         progress: bool = True,
-        deployment: Deployment | dict[str, Any] | None = None,
+        deployment: Deployment | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._setDefault(**SCORING_DEFAULTS)
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        endpointName: str | None = None,
-        inference: str = "realtime",
-        algorithm: str | None = None,
-        replySchema: str | None = None,
-        requestFormat: str | None = None,
-        featuresCol: str = "features",
-        labelCol: str | None = None,
-        requestFields: dict[str, str] | None = None,
-        outputCols: dict[str, str] | None = None,
-        errorCol: str = "endpoint_error",
-        variantCol: str | None = None,
-        targetVariant: str | None = None,
-        region: str | None = None,
-        endpointUrl: str | None = None,
-        maxBatchRows: int = 500,
-        maxBatchBytes: int = 5_242_880,
-        concurrency: int = 8,
-        timeout: float = 70.0,
-        maxAttempts: int = 8,
-        retryBudget: float = 1.0,
-        maxErrorShare: float = 0.05,
-        endpointInstanceType: str = "ml.m5.large",
-        endpointInstanceCount: int = 1,
-        batchTimeout: float = 86_400.0,
-        progress: bool = True,
-        deployment: Deployment | dict[str, Any] | None = None,
-    ) -> "SageMakerEndpointModel":
-        """Set the Params given; the others stay."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     @classmethod
     def read(cls) -> DefaultParamsReader["SageMakerEndpointModel"]:

@@ -15,24 +15,6 @@ from spark_sentiment.sagemaker.scoring.invoke import MAX_BYTES
 
 _LOG = logging.getLogger(__name__)
 
-SCORING_DEFAULTS = {
-    "inference": "realtime",
-    "endpointInstanceType": "ml.m5.large",
-    "endpointInstanceCount": 1,
-    "batchTimeout": 86_400.0,
-    "progress": True,
-    "errorCol": "endpoint_error",
-    "requestFields": {},
-    "outputCols": {},
-    "maxBatchRows": 500,
-    "maxBatchBytes": 5_242_880,
-    "concurrency": 8,
-    "timeout": 70.0,
-    "maxAttempts": 8,
-    "retryBudget": 1.0,
-    "maxErrorShare": 0.05,
-}
-
 
 class HasEndpointParams(HasFeaturesCol, HasLabelCol):
     """What is sent to an endpoint, how its answers are read, and how often it is asked."""

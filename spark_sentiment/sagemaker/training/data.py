@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, NumericType, StringType, StructType
 
-from spark_sentiment.core import find
+from spark_sentiment.core import find, quoted
 from spark_sentiment.errors import DataError, SchemaError
 from spark_sentiment.sagemaker.formats import recordio, requests
 
@@ -61,7 +61,7 @@ class Columns:
             VALIDATION: self.validation,
         }
         return df.select(
-            *(F.col(f"`{name}`").alias(own) for own, name in named.items() if name is not None)
+            *(quoted(name).alias(own) for own, name in named.items() if name is not None)
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyspark.ml.param import Param, Params
-from pyspark.ml.param.shared import HasWeightCol
+from pyspark.ml.param.shared import HasValidationIndicatorCol, HasWeightCol
 
 from spark_sentiment.core import (
     boolean,
@@ -22,36 +22,21 @@ from spark_sentiment.errors import SchemaError
 from spark_sentiment.sagemaker.algorithms import ALGORITHMS
 from spark_sentiment.sagemaker.aws import resources
 from spark_sentiment.sagemaker.aws.hosting import Deployment
-from spark_sentiment.sagemaker.scoring.params import SCORING_DEFAULTS, HasEndpointParams
+from spark_sentiment.sagemaker.scoring.params import HasEndpointParams
 from spark_sentiment.sagemaker.training.data import CONTENT_TYPES, Columns, Facts
-
-TRAINING_DEFAULTS: Mapping[str, Any] = {
-    **SCORING_DEFAULTS,
-    "hyperParameters": {},
-    "instanceType": "ml.m5.xlarge",
-    "instanceCount": 1,
-    "volumeSize": 30,
-    "maxRuntime": 86_400,
-    "fitTimeout": 90_000.0,
-    "encryptTraffic": False,
-    "experiment": {},
-    "environment": {},
-    "serverless": {},
-    "autoscaling": {},
-    "expiresAfter": 24.0,
-    "tags": {},
-    "keepStaging": False,
-}
 
 
 def s3_folder(value: Any) -> str:
     """Param converter: a folder of a bucket on S3."""
-    if not isinstance(value, str) or not re.fullmatch(r"s3://[^/]+/[^/].*", value):
-        raise TypeError(f"expected a folder on S3, s3://bucket/folder, got {value!r}")
+    expected = "expected a folder on S3, s3://bucket/folder"
+    if not isinstance(value, str):
+        raise TypeError(f"{expected}, got {value!r}")
+    if not re.fullmatch(r"s3://[^/]+/[^/].*", value):
+        raise ValueError(f"{expected}, got {value!r}")
     return value.rstrip("/")
 
 
-class HasTrainingParams(HasEndpointParams, HasWeightCol):
+class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorCol):
     """What is trained, on which machines, with whose rights, and what then answers."""
 
     stagingPath: Param[str] = Param(
@@ -60,9 +45,6 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol):
     role: Param[str] = Param(Params._dummy(), "role", "ARN of the IAM role to run as", string)
     hyperParameters: Param[dict[str, str]] = Param(
         Params._dummy(), "hyperParameters", "of the algorithm", names_by_key
-    )
-    validationIndicatorCol: Param[str] = Param(
-        Params._dummy(), "validationIndicatorCol", "boolean column: rows to validate by", string
     )
     image: Param[str] = Param(Params._dummy(), "image", "container to train and serve", string)
     trainingFormat: Param[str] = Param(

@@ -1,16 +1,15 @@
 """An Estimator that trains on SageMaker, by sagemaker_pyspark's own estimator, and cleans up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from pyspark import keyword_only
 from pyspark.ml import Estimator
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
-from spark_sentiment.core import optional
+from spark_sentiment.core import EMPTY, Stage, optional, params_setter, takes_params
 from spark_sentiment.errors import SageMakerError, SchemaError
 from spark_sentiment.sagemaker.algorithms import image_uri
 from spark_sentiment.sagemaker.aws import hosting, resources
@@ -21,11 +20,12 @@ from spark_sentiment.sagemaker.training import data as training_data
 from spark_sentiment.sagemaker.training import upstream
 from spark_sentiment.sagemaker.training.data import CONTENT_TYPES, Facts
 from spark_sentiment.sagemaker.training.job import TrainingJob
-from spark_sentiment.sagemaker.training.params import TRAINING_DEFAULTS, HasTrainingParams
+from spark_sentiment.sagemaker.training.params import HasTrainingParams
 from spark_sentiment.sagemaker.training.upstream import Order
 
 
 class SageMakerStage(
+    Stage,
     Estimator[SageMakerEndpointModel],
     HasTrainingParams,
     DefaultParamsReadable["SageMakerStage"],
@@ -144,23 +144,23 @@ maxErrorShare, batchTimeout
     ...     region="eu-west-1",
     ... )
     >>> from pyspark.ml.linalg import VectorUDT
+    >>> from pyspark.sql.types import StructType
     >>> columns = StructType().add("features", VectorUDT())
     >>> stage.transformSchema(columns).names
     ['features', 'distance_to_cluster', 'closest_cluster', 'endpoint_error']
     """
 
-    _input_kwargs: dict[str, Any]
     # Told of each model that is fitted, by this and its copies; `fit_and_clean_up` sets it.
     _note: Callable[[SageMakerEndpointModel], None] | None = None
 
-    @keyword_only
+    @takes_params
     def __init__(
         self,
         *,
         algorithm: str | None = None,
         stagingPath: str | None = None,
         role: str | None = None,
-        hyperParameters: dict[str, str] | None = None,
+        hyperParameters: Mapping[str, str] | None = EMPTY,
         featuresCol: str = "features",
         labelCol: str = "label",
         weightCol: str | None = None,
@@ -179,22 +179,22 @@ maxErrorShare, batchTimeout
         securityGroups: list[str] | None = None,
         kmsKey: str | None = None,
         encryptTraffic: bool = False,
-        experiment: dict[str, str] | None = None,
-        environment: dict[str, str] | None = None,
+        experiment: Mapping[str, str] | None = EMPTY,
+        environment: Mapping[str, str] | None = EMPTY,
         inference: str = "realtime",
         endpointInstanceType: str = "ml.m5.large",
         endpointInstanceCount: int = 1,
-        serverless: dict[str, float] | None = None,
-        autoscaling: dict[str, float] | None = None,
+        serverless: Mapping[str, float] | None = EMPTY,
+        autoscaling: Mapping[str, float] | None = EMPTY,
         runId: str | None = None,
         expiresAfter: float = 24.0,
-        tags: dict[str, str] | None = None,
+        tags: Mapping[str, str] | None = EMPTY,
         keepStaging: bool = False,
         progress: bool = True,
         replySchema: str | None = None,
         requestFormat: str | None = None,
-        requestFields: dict[str, str] | None = None,
-        outputCols: dict[str, str] | None = None,
+        requestFields: Mapping[str, str] | None = EMPTY,
+        outputCols: Mapping[str, str] | None = EMPTY,
         errorCol: str = "endpoint_error",
         variantCol: str | None = None,
         targetVariant: str | None = None,
@@ -210,67 +210,8 @@ maxErrorShare, batchTimeout
         batchTimeout: float = 86_400.0,
     ) -> None:
         super().__init__()
-        self._setDefault(**TRAINING_DEFAULTS)
-        self._set(**self._input_kwargs)
 
-    @keyword_only
-    def setParams(
-        self,
-        *,
-        algorithm: str | None = None,
-        stagingPath: str | None = None,
-        role: str | None = None,
-        hyperParameters: dict[str, str] | None = None,
-        featuresCol: str = "features",
-        labelCol: str = "label",
-        weightCol: str | None = None,
-        validationIndicatorCol: str | None = None,
-        image: str | None = None,
-        trainingFormat: str | None = None,
-        outputPath: str | None = None,
-        instanceType: str = "ml.m5.xlarge",
-        instanceCount: int = 1,
-        volumeSize: int = 30,
-        maxRuntime: int = 86_400,
-        fitTimeout: float = 90_000.0,
-        maxWait: int | None = None,
-        checkpointPath: str | None = None,
-        subnets: list[str] | None = None,
-        securityGroups: list[str] | None = None,
-        kmsKey: str | None = None,
-        encryptTraffic: bool = False,
-        experiment: dict[str, str] | None = None,
-        environment: dict[str, str] | None = None,
-        inference: str = "realtime",
-        endpointInstanceType: str = "ml.m5.large",
-        endpointInstanceCount: int = 1,
-        serverless: dict[str, float] | None = None,
-        autoscaling: dict[str, float] | None = None,
-        runId: str | None = None,
-        expiresAfter: float = 24.0,
-        tags: dict[str, str] | None = None,
-        keepStaging: bool = False,
-        progress: bool = True,
-        replySchema: str | None = None,
-        requestFormat: str | None = None,
-        requestFields: dict[str, str] | None = None,
-        outputCols: dict[str, str] | None = None,
-        errorCol: str = "endpoint_error",
-        variantCol: str | None = None,
-        targetVariant: str | None = None,
-        region: str | None = None,
-        endpointUrl: str | None = None,
-        maxBatchRows: int = 500,
-        maxBatchBytes: int = 5_242_880,
-        concurrency: int = 8,
-        timeout: float = 70.0,
-        maxAttempts: int = 8,
-        retryBudget: float = 1.0,
-        maxErrorShare: float = 0.05,
-        batchTimeout: float = 86_400.0,
-    ) -> "SageMakerStage":
-        """Set the Params given; the others stay."""
-        return self._set(**self._input_kwargs)
+    setParams = params_setter(__init__)
 
     @classmethod
     def from_estimator(cls, estimator: Any, **params: Any) -> "SageMakerStage":
