@@ -1,5 +1,6 @@
 """The bias job: measures bias of any table, without training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame, SparkSession
@@ -17,6 +18,7 @@ from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.jobs import pipeline, summary, workspace
 from spark_sentiment.jobs.config import Bias, Config
 from spark_sentiment.jobs.runner import Steps, show
+from spark_sentiment.reviews import SENTIMENTS
 from spark_sentiment.tables import Run
 
 
@@ -32,16 +34,27 @@ class Measured:
         Every metric.
     broken : list of BrokenGate
         Bounds that were broken.
+    location : str
+        Folder or database of the tables.
+    names : sequence of str
+        Names of the classes 0, 1, 2 where the table holds reviews; else empty.
     """
 
     run_id: str
     source: str
     bias: list[ReportRow]
     broken: list[BrokenGate]
+    location: str
+    names: Sequence[str] = ()
 
     def __str__(self) -> str:
-        head = f"Run {self.run_id}\n\n{len(self.bias):,} metrics of {self.source}"
-        return f"{head}\n\n{summary.bias(self.bias)}"
+        parts = [
+            f"Run {self.run_id}",
+            f"{len(self.bias):,} metrics of {self.source}",
+            summary.bias(self.bias, self.names),
+            summary.tables(self.location),
+        ]
+        return "\n\n".join(parts)
 
 
 def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
@@ -93,7 +106,9 @@ def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Me
         with steps("writing results"):
             report = spark.createDataFrame(rows, REPORT_SCHEMA).coalesce(1)
             run.append("bias_metrics", report)
-    return Measured(name, source, rows, broken_gates(rows, gates))
+    names = SENTIMENTS if conf.table.path is None else ()
+    broken = broken_gates(rows, gates)
+    return Measured(name, source, rows, broken, workspace.location(conf), names)
 
 
 def _rows(bias: Bias, df: DataFrame, label: str, prediction: str | None) -> list[ReportRow]:

@@ -26,19 +26,22 @@ class Scored:
         Rows read and rejected.
     classes : tuple of int
         Rows by predicted class.
+    location : str
+        Folder or database of the tables.
     """
 
     run_id: str
     model_path: str
     intake: ReadCounts
     classes: tuple[int, ...]
+    location: str
 
     def __str__(self) -> str:
         parts = [
             f"Run {self.run_id}",
             summary.intake(self.intake.read, self.intake.reasons),
             "Predicted\n" + summary.balance(SENTIMENTS, self.classes),
-            f"Model: {self.model_path}",
+            f"Model: {self.model_path}\n{summary.tables(self.location)}",
         ]
         return "\n\n".join(parts)
 
@@ -100,7 +103,7 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
             run.append("predictions", rows, fingerprint=run.fingerprint)
         scored.unpersist()
     found.unpersist()
-    return Scored(name, path, intake, classes)
+    return Scored(name, path, intake, classes, workspace.location(conf))
 
 
 def _loaded(path: str) -> PipelineModel:

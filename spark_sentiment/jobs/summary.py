@@ -67,42 +67,77 @@ def evaluation(matrix: Confusion) -> str:
     )
 
 
-def bias(rows: Sequence[ReportRow], most: int = 10) -> str:
-    """Show the bias metrics that stand out: those whose interval is clear of 0, largest first.
+def bias(rows: Sequence[ReportRow], names: Sequence[str] = (), most: int = 10) -> str:
+    """List the bias metrics whose 95 % interval excludes 0, the furthest from 0 first.
 
     Parameters
     ----------
     rows : sequence of ReportRow
         A bias report.
+    names : sequence of str
+        Names of the classes 0, 1, 2 and so on. A class without a name is shown as the report has
+        it.
     most : int, default 10
-        How many to show.
+        How many metrics to list.
+
+    Examples
+    --------
+    >>> row = ReportRow("pre", "age", "> 50", "1.0", "DPL", 0.1, 0.02, 0.2, 60, 40, None)
+    >>> print(bias([row], ["stays", "leaves"]).splitlines()[1])
+    pre    DPL     age    > 50   all others     leaves  0.100  +0.020 to +0.200
     """
-    # CI compares sizes and DI is a ratio: neither stands beside differences of proportions.
+    # CI compares sizes and DI is a ratio: neither belongs among differences of proportions.
     ends = [
-        (min(abs(row.low), abs(row.high)), row)
+        (min(abs(row.low), abs(row.high)), row.low > 0 or row.high < 0, row)
         for row in rows
         if row.low is not None and row.high is not None and row.metric not in ("CI", "DI")
-        if row.low > 0 or row.high < 0
     ]
-    clear = [row for _, row in sorted(ends, key=lambda end: -end[0])]
+    clear = [row for _, excludes_0, row in sorted(ends, key=lambda end: -end[0]) if excludes_0]
     if not clear:
-        return "No difference between facets is clear of 0 at 95 %."
+        return f"No difference between groups is clear of 0 at 95 % ({len(ends):,} intervals)."
     shown = [
         [
             row.phase,
             row.metric,
             row.facet,
-            row.facet_value,
-            "all" if row.label_class is None else row.label_class,
+            *_groups(row.facet_value or ""),
+            _class(row.label_class, names),
             row.value,
             f"{row.low:+.3f} to {row.high:+.3f}",
         ]
         for row in clear[:most]
     ]
-    head = ["phase", "metric", "facet", "group d", "class", "value", "95 % interval"]
+    groups = ["facet", "group", "compared with"]
+    head = ["phase", "metric", *groups, "class", "value", "95 % interval"]
     more = len(clear) - len(shown)
-    tail = f"\n... and {more:,} more; all are in bias_metrics" if more > 0 else ""
-    return table(head, shown) + tail
+    lines = [
+        table(head, shown),
+        *([f"... and {more:,} more; all are in bias_metrics"] if more else []),
+        "",
+        f"{len(clear):,} of {len(ends):,} intervals exclude 0. They are not corrected for the "
+        "number of comparisons:",
+        "where no group differs, about 1 interval in 20 excludes 0 by chance.",
+    ]
+    return "\n".join(lines)
+
+
+def tables(location: str) -> str:
+    """Say where the tables are: a folder, or a database."""
+    return f"Tables: {location}"
+
+
+def _groups(facet_value: str) -> tuple[str, str]:
+    """Return the two sides of a comparison, which the report has as 'd' or as 'd vs a'."""
+    group, _, other = facet_value.partition(" vs ")
+    return group, other or "all others"
+
+
+def _class(label_class: str | None, names: Sequence[str]) -> str:
+    """Name the class, or the classes, that a report row counts as positive."""
+    if label_class is None:
+        return "all"
+    known = {f"{number}.0": name for number, name in enumerate(names)}
+    return ", ".join(known.get(part, part) for part in label_class.split(", "))
 
 
 def _cell(value: object) -> str:

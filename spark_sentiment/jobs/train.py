@@ -63,6 +63,8 @@ class Trained:
         The model's figures.
     broken : list of BrokenGate
         Bounds on bias that were broken.
+    location : str
+        Folder or database of the tables.
     """
 
     run_id: str
@@ -70,6 +72,7 @@ class Trained:
     intake: ReadCounts
     learned: Learned
     broken: list[BrokenGate]
+    location: str
 
     def __str__(self) -> str:
         parts = [
@@ -77,8 +80,8 @@ class Trained:
             summary.intake(self.intake.read, self.intake.reasons),
             summary.balance(SENTIMENTS, self.learned.classes),
             summary.evaluation(self.learned.confusion),
-            summary.bias(self.learned.bias),
-            f"Model: {self.model_path}",
+            summary.bias(self.learned.bias, SENTIMENTS),
+            f"Model: {self.model_path}\n{summary.tables(self.location)}",
         ]
         return "\n\n".join(parts)
 
@@ -151,7 +154,8 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
             with steps("writing results"):
                 _keep_results(run, learned)
     found.unpersist()
-    return Trained(name, path, intake, learned, broken_gates(learned.bias, gates))
+    broken = broken_gates(learned.bias, gates)
+    return Trained(name, path, intake, learned, broken, workspace.location(conf))
 
 
 def _weights(conf: Config, spark: SparkSession) -> list[str]:

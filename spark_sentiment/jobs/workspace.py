@@ -31,6 +31,11 @@ def tables(spark: SparkSession, conf: Config) -> Tables:
     return Tables(spark, conf.output.base)
 
 
+def location(conf: Config) -> str:
+    """Return where the tables are, as the configuration has it."""
+    return conf.output.base if conf.output.database is None else f"database {conf.output.database}"
+
+
 def frame(spark: SparkSession, path: str, form: str, version: int | None) -> DataFrame:
     """Read the Parquet or Delta folder at `path`; raise DataError where there is none."""
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
