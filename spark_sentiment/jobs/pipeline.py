@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
+from pyspark.errors import IllegalArgumentException
 from pyspark.ml import Pipeline, PipelineModel, Transformer
+from pyspark.ml.feature import CountVectorizer
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
@@ -13,10 +15,10 @@ from spark_sentiment.bias import GROUPS, METRICS, BiasReport, Gate
 from spark_sentiment.classification import classifier
 from spark_sentiment.core import schema_after
 from spark_sentiment.embedding import BertEmbeddings
-from spark_sentiment.errors import ConfigError
+from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.jobs.config import Bias, Config
 from spark_sentiment.reviews import RatingLabeler
-from spark_sentiment.text import TextCleaner
+from spark_sentiment.text import NGrams, TextCleaner
 
 TEXT, LABEL, EMBEDDING, WEIGHT = "text", "label", "embedding", "weight"
 """Columns that the stages of one Pipeline hand to each other."""
@@ -36,7 +38,7 @@ Embed = Callable[[BertEmbeddings, DataFrame], DataFrame]
 
 def preparation(conf: Config) -> list[Any]:
     """Return the stages that give each review its clean text and its label."""
-    steps = {"inputCols": conf.text.columns, "outputCol": TEXT, **conf.text.steps}
+    steps = {"inputCols": text_columns(conf), "outputCol": TEXT, **conf.text.steps}
     cleaner = _built("text.steps", TextCleaner, steps)
     labeler = RatingLabeler(
         ratingCol="rating",
@@ -45,6 +47,36 @@ def preparation(conf: Config) -> list[Any]:
         positiveMin=conf.labels.positive_min,
     )
     return [cleaner, labeler]
+
+
+def text_columns(conf: Config) -> list[str]:
+    """Return the configured text columns that the data has.
+
+    A mapping of columns, ``reviews.columns``, names all columns that the data has: the others are
+    null in every row, and nothing can be learned from them.
+
+    Raises
+    ------
+    ConfigError
+        Where none of the text columns is mapped.
+
+    Examples
+    --------
+    >>> from spark_sentiment.jobs import config
+    >>> data = ["reviews.path=reviews.csv", "reviews.columns={review_text: body, rating: stars}"]
+    >>> text_columns(config.load("conf/local.yaml", data))
+    ['review_text']
+    """
+    mapped = conf.reviews.columns
+    if conf.reviews.path is None or not mapped:
+        return list(conf.text.columns)
+    found = [name for name in conf.text.columns if name in mapped]
+    if not found:
+        raise ConfigError(
+            f"text.columns: reviews.columns maps none of {', '.join(conf.text.columns)}; map one "
+            f"of them, or name one of: {', '.join(mapped)}"
+        )
+    return found
 
 
 def report(conf: Config) -> BiasReport | None:
@@ -78,7 +110,7 @@ def learning(conf: Config) -> list[Any]:
     given = {
         "features": features(conf),
         "textCol": TEXT,
-        "titleCol": "title" if "title" in conf.text.columns else None,
+        "titleCol": "title" if "title" in text_columns(conf) else None,
         "embeddingCol": EMBEDDING,
         "labelCol": LABEL,
         "ratingCol": "rating",
@@ -204,14 +236,45 @@ def fit(stages: Sequence[Any], df: DataFrame) -> PipelineModel:
 
     Each estimator passes over the data at least once, and all transformers before it with it. What
     the leading transformers make is kept in memory and on disk until the fit ends.
+
+    Raises
+    ------
+    DataError
+        Where a text column has no word that is frequent enough to learn from.
     """
     fixed = list(takewhile(lambda stage: isinstance(stage, Transformer), stages))
     made = detached(PipelineModel(fixed).transform(df)).persist()
     try:
         learned = Pipeline(stages=list(stages[len(fixed) :])).fit(made)
+    except IllegalArgumentException:
+        _check_words(stages, df)
+        raise
     finally:
         made.unpersist()
     return PipelineModel([*fixed, *learned.stages])
+
+
+def _check_words(stages: Sequence[Any], df: DataFrame) -> None:
+    """Raise DataError where a text column has no word that is frequent enough to be counted.
+
+    The stages that follow an empty vocabulary fail with a message that names nothing.
+    """
+    parts: list[Any] = []
+    for stage in stages:
+        inner = stage.getOrDefault("estimator") if isinstance(stage, Resampled) else None
+        parts += inner.getStages() if isinstance(inner, Pipeline) else [stage]
+    texts = {part.getOutputCol(): part for part in parts if isinstance(part, NGrams)}
+    for counter in parts:
+        if not isinstance(counter, CountVectorizer) or counter.getInputCol() not in texts:
+            continue
+        grams = texts[counter.getInputCol()]
+        if not counter.fit(grams.transform(df)).vocabulary:
+            raise DataError(
+                f"reviews: column '{grams.getInputCol()}' has no word that occurs in "
+                f"{counter.getMinDF():.0f} reviews of the training part; leave an empty column out "
+                "(--set text.columns=[review_text]), learn from embeddings alone "
+                "(--set features=[embedding]), or give more reviews"
+            )
 
 
 def detached(df: DataFrame) -> DataFrame:

@@ -9,9 +9,10 @@ from helpers.checkpoints import shared_tiny_checkpoint
 from pyspark.ml import Pipeline
 from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructType
 
-from spark_sentiment.errors import ConfigError, SchemaError
+from spark_sentiment.errors import ConfigError, DataError, SchemaError
 from spark_sentiment.jobs import config, pipeline
 from spark_sentiment.reviews.schema import REVIEWS
 from spark_sentiment.text.cleaner import TextCleaner
@@ -81,6 +82,32 @@ def test_the_first_stage_that_cannot_work_names_the_column(
     lacking = StructType([field for field in REVIEWS.fields if field.name != column])
     with pytest.raises(SchemaError, match=f"column '{column}' is missing"):
         pipeline.check(pipeline.training(conf()), lacking)
+
+
+UNTITLED = ("reviews.path=r.csv", "reviews.columns={review_text: body, rating: stars}")
+
+
+def test_a_text_column_that_is_not_mapped_is_left_out(ready: DataFrame) -> None:
+    cleaner, _ = pipeline.preparation(conf(*UNTITLED))
+    assert cleaner.getInputCols() == ["review_text"]
+    small = "classifier.params={maxIter: 3, numFolds: 2}"
+    stages = pipeline.learning(conf(*UNTITLED, "features=[tfidf]", small))
+    empty = ready.withColumn("title", F.lit(None).cast("string"))
+    scored = pipeline.fit(stages, empty).transform(empty)
+    assert scored.where("prediction in (0.0, 1.0, 2.0)").count() == ready.count()
+
+
+def test_without_any_text_column_the_mapping_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"text.columns: reviews.columns maps none of title"):
+        pipeline.preparation(conf(*UNTITLED, "text.columns=[title]"))
+
+
+@pytest.mark.parametrize("method", ["none", "over"])
+def test_words_that_are_all_too_rare_are_refused_in_words(method: str, ready: DataFrame) -> None:
+    empty = ready.withColumn("title", F.lit(None).cast("string"))
+    stages = pipeline.learning(conf("features=[tfidf]", f"balance.method={method}"))
+    with pytest.raises(DataError, match=r"column 'title' has no word that occurs in 2 reviews"):
+        pipeline.fit(stages, empty)
 
 
 def test_without_facets_there_is_no_bias_stage() -> None:
