@@ -143,11 +143,11 @@ def _check(counts: Mapping[float | None, int], uid: str, label: str) -> None:
     if len(counts) > MAX_CLASSES:
         raise DataError(
             f"{uid}: column '{label}' holds more than {MAX_CLASSES} distinct values; "
-            "classes are wanted, not a continuous label"
+            "use a label that has classes, not a continuous one"
         )
     odd = [value for value in counts if value is None or not isfinite(value)]
     if odd:
-        raise DataError(f"{uid}: column '{label}' holds {odd[0]}, which is no class")
+        raise DataError(f"{uid}: column '{label}' holds {odd[0]}, which is not a class")
     if len(counts) == 1:
         (only, rows), *_ = counts.items()
         raise DataError(

@@ -322,8 +322,8 @@ class Resampled(
             if target > rows[label] if under else target < rows[label]:
                 side, change = ("more", "over") if under else ("less", "under")
                 raise DataError(
-                    f"{self.uid}: targets asks for {target} rows of class {label:g}, {side} than "
-                    f"the {rows[label]} there are; change it or use method '{change}'"
+                    f"{self.uid}: targets sets class {label:g} to {target} rows, {side} than its "
+                    f"{rows[label]}; change the target or use method '{change}'"
                 )
         return {**rows, **targets}
 
