@@ -166,7 +166,9 @@ class FacetCounts:
         column = self.facet.column
         if len(values) < 2:
             found = f"one value only ({values[0]})" if values else "no value that is not null"
-            raise DataError(f"{uid}: facet '{column}' has {found}; drop it or widen the rows")
+            raise DataError(
+                f"{uid}: facet '{column}' has {found}; drop the facet or give more rows"
+            )
         if self.facet.pairs:
             return [
                 self._split(uid, f"{d} vs {a}", [d], [a])
@@ -189,8 +191,8 @@ class FacetCounts:
         for side, letter in ((side_d, "d"), (side_a, "a")):
             if side.n == 0:
                 raise DataError(
-                    f"{uid}: facet '{column}', {name}: no labelled row is on side {letter}; "
-                    "name values that occur"
+                    f"{uid}: facet '{column}', {name}: side {letter} has no labelled row; "
+                    "name values that occur in the data"
                 )
         if self.facet.values is not None and self.facet.against is not None:
             name = f"{name} vs {self.facet.spelled(A)}"
@@ -392,7 +394,7 @@ def _classes(
         if len(observed) < 2:
             where = "above" if True in observed else "at or below"
             raise DataError(
-                f"{uid}: every '{label}' is {where} {question.positive_threshold}; "
+                f"{uid}: column '{label}' is {where} {question.positive_threshold} in every row; "
                 "choose a threshold inside its range"
             )
         return (False, True)
@@ -419,7 +421,8 @@ def _classes(
             )
         if set(classes) <= set(question.positive):
             raise DataError(
-                f"{uid}: every class of '{label}' is named positive: {_listed(classes)}"
+                f"{uid}: every class of '{label}' is named positive ({_listed(classes)}); "
+                "leave at least one out"
             )
     return classes
 

@@ -130,10 +130,12 @@ class Facet:
             raise ValueError(f"facet '{self.column}': {both[0]!r} is in values and in against")
         if self.threshold is not None and (self.values is not None or self.against is not None):
             raise ValueError(
-                f"facet '{self.column}': a threshold goes with neither values nor against"
+                f"facet '{self.column}': threshold cannot be combined with values or against"
             )
         if self.pairs and (not self.each or self.against is not None):
-            raise ValueError(f"facet '{self.column}': pairs goes with the column alone")
+            raise ValueError(
+                f"facet '{self.column}': pairs cannot be combined with values, against or threshold"
+            )
 
     def _converted(self) -> Iterator[tuple[str, Any]]:
         """Check each argument, and give what JSON can hold of it by its name."""

@@ -258,7 +258,7 @@ class TestBadInput:
             ("true", {"label_classes": [1, 2]}, "'label' holds 0, outside the classes 1, 2"),
             ("true", {"positive": [7]}, "positive 7 is not among the classes of 'label': 0, 1"),
             ("true", {"positive": [0, 1]}, "every class of 'label' is named positive"),
-            ("true", {"positive_threshold": 5.0}, "every 'label' is at or below 5.0"),
+            ("true", {"positive_threshold": 5.0}, "column 'label' is at or below 5.0 in every row"),
             ("true", {"facets": [Facet("wide")]}, "column 'wide' has 180 or more different values"),
         ],
     )
