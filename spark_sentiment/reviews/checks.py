@@ -99,8 +99,8 @@ def positions(
     named = mapping.named()
     if require_rating and "rating" not in named:
         raise SchemaError(
-            "reviews: no column is mapped to 'rating', which these rows must have; "
-            "name the column that holds the stars"
+            "reviews: no column is mapped to 'rating', and these rows need a rating; "
+            "map the column that holds it"
         )
     found = {}
     for ours, theirs in named.items():
@@ -108,7 +108,7 @@ def positions(
         if not at and ours == "rating" and not require_rating:
             continue
         if len(at) != 1:
-            problem = "is missing" if not at else f"is there {len(at)} times"
+            problem = "is missing" if not at else f"occurs {len(at)} times"
             raise SchemaError(
                 f"reviews: column '{theirs}' (mapped to {ours}) {problem} in {where}; "
                 f"the columns are: {', '.join(header)}"

@@ -223,7 +223,7 @@ def write_csv(
         if error.getErrorClass() != "PATH_ALREADY_EXISTS":
             raise
         raise DataError(
-            f"reviews: {path} is there already; name another folder or set overwrite"
+            f"reviews: {path} already exists; name another folder or set overwrite"
         ) from error
 
 
@@ -237,8 +237,8 @@ def _header(
         if error.getErrorClass() != "PATH_NOT_FOUND":
             raise
         raise DataError(
-            f"reviews: nothing is at {', '.join(paths)}; name a CSV file or a folder of them, "
-            "relative to where the job runs, or with its scheme (s3a://...)"
+            f"reviews: there is no file at {', '.join(paths)}; name a CSV file or a folder of "
+            "them, relative to where the job runs, or with its scheme (s3a://...)"
         ) from error
     with ThreadPoolExecutor(16) as pool:  # each look costs a round trip where files are remote
         lines = pool.map(lambda file: _first_record(spark, file, encoding), sorted(files))
@@ -249,7 +249,7 @@ def _header(
         ]
     if not headers:
         raise DataError(
-            f"reviews: {', '.join(paths)} holds no CSV file that is not empty; "
+            f"reviews: {', '.join(paths)} holds only empty CSV files, or none; "
             "the first line must name the columns"
         )
     first, wanted = headers[0]
@@ -257,7 +257,7 @@ def _header(
         if names != wanted:
             raise SchemaError(
                 f"reviews: the header of {file} differs from that of {first}: "
-                f"{', '.join(names)} against {', '.join(wanted)}; read the files apart"
+                f"{', '.join(names)} against {', '.join(wanted)}; read the files separately"
             )
     return first, [name or f"_c{i}" for i, name in enumerate(wanted)]
 

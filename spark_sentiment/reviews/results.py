@@ -121,7 +121,7 @@ class ReadResult:
         share = counts.rejected / counts.read
         if share > max_rejected or counts.reviews == 0:
             raise DataError(
-                f"reviews: {counts}; that is {share:.2%} where at most {max_rejected:.2%} is "
-                "allowed: mend the data, or the mapping of its columns, or allow more"
+                f"reviews: {counts}; that is {share:.2%}, and at most {max_rejected:.2%} is "
+                "allowed: correct the data or the mapping of its columns, or raise the limit"
             )
         return counts

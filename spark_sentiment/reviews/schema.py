@@ -97,7 +97,7 @@ department, class_name : str, optional
         unknown = sorted(set(given) - set(REVIEWS.names))
         if unknown:
             raise ConfigError(
-                f"columns: '{unknown[0]}' is no column of reviews; "
+                f"columns: '{unknown[0]}' is not a column of reviews; "
                 f"the columns are: {', '.join(REVIEWS.names)}"
             )
         for ours, theirs in given.items():

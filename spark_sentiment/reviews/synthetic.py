@@ -118,7 +118,7 @@ class Bias:
             )
         given = "threshold" if self.facet == "age" else "value"
         if (self.value is None) == (self.threshold is None) or getattr(self, given) is None:
-            raise ConfigError(f"bias: facet '{self.facet}' needs a {given}, and that alone")
+            raise ConfigError(f"bias: facet '{self.facet}' needs a {given}, and nothing else")
         if not 0 < self._natural() < 1:
             raise ConfigError(
                 f"bias: no row, or every row, has {self.facet} "

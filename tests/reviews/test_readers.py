@@ -165,7 +165,7 @@ def test_folder_of_files_some_compressed_some_empty(spark: SparkSession, tmp_pat
     ("content", "columns", "message"),
     [
         ("a,b,x\n", ABC, r"'c' \(mapped to rating\) is missing in .*x\.csv.*: a, b, x"),
-        ("a,b,c,c\n", ABC, "'c'.* is there 2 times in"),
+        ("a,b,c,c\n", ABC, "'c'.* occurs 2 times in"),
         (",b,c\n", {**ABC, "title": "_c1"}, "'_c1'.* missing .*: _c0, b, c"),
         ("a,b,c\n", {"review_text": "b"}, "no column is mapped to 'rating'"),
     ],
@@ -195,9 +195,9 @@ def test_files_with_different_headers_are_refused(spark: SparkSession, tmp_path:
 
 
 def test_nothing_to_read_is_said(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nothing is at .*gone\.csv; name a CSV file"):
+    with pytest.raises(DataError, match=r"there is no file at .*gone\.csv; name a CSV file"):
         read_reviews(spark, str(tmp_path / "gone.csv"))
-    with pytest.raises(DataError, match="no CSV file that is not empty"):
+    with pytest.raises(DataError, match="holds only empty CSV files"):
         read_reviews(spark, put(tmp_path, "empty.csv", ""))
     header = read_reviews(spark, put(tmp_path, "header.csv", "a,b,c\n"), ABC)
     with pytest.raises(DataError, match="holds no rows"):
@@ -307,7 +307,7 @@ def test_share_of_rejected_rows_has_a_bound(spark: SparkSession) -> None:
 
 
 def test_mapping_is_checked() -> None:
-    with pytest.raises(ConfigError, match="'stars' is no column of reviews"):
+    with pytest.raises(ConfigError, match="'stars' is not a column of reviews"):
         ColumnMapping.of({"review_text": "b", "stars": "c"})
     with pytest.raises(ConfigError, match="'rating' must name a column, got 3"):
         ColumnMapping.of({"review_text": "b", "rating": 3})  # type: ignore[dict-item]
@@ -346,5 +346,5 @@ def test_writer_says_what_is_wrong(spark: SparkSession, tmp_path: Path) -> None:
     df = spark.createDataFrame([("a", 1)], "review_text string, rating int")
     with pytest.raises(SchemaError, match="'review_id' is missing; the columns are: review_text"):
         write_csv(df, str(tmp_path / "x"), OURS)
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="already exists"):
         write_csv(df, str(tmp_path), {"review_text": "review_text"})
