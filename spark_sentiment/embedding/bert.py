@@ -127,7 +127,7 @@ class BertEmbeddings(
     numLayers : int, optional
         Layers of the encoder to run, from the first; by default all. The last ones are shaped by
         what the checkpoint was trained for, and a task of another kind may be told better, and
-        sooner, from the middle: in all-MiniLM-L6-v2, sentiment was (README, "Limits").
+        sooner, from the middle: in all-MiniLM-L6-v2, sentiment was; see docs/limits.md.
     maxLength : int, optional
         Tokens, special ones included, after which a text is cut, 3 or more; by default the
         checkpoint's ``max_seq_length``, or 256.
