@@ -1,4 +1,4 @@
-"""README as tests read it: its blocks of code and its commands."""
+"""README, or another page, as tests read it: its blocks of code and its commands."""
 
 import re
 import shlex
@@ -8,14 +8,14 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def commands() -> list[list[str]]:
+def commands(text: str = TEXT) -> list[list[str]]:
     """Return the words of each command."""
-    text = "\n".join(blocks("bash")).replace("\\\n", " ")
-    return [shlex.split(line, comments=True) for line in text.splitlines() if line.strip()]
+    joined = "\n".join(blocks("bash", text)).replace("\\\n", " ")
+    return [shlex.split(line, comments=True) for line in joined.splitlines() if line.strip()]
 
 
 def run_command() -> list[str]:
