@@ -1,7 +1,8 @@
 """Text: Column functions that clean it, and the stages that apply them.
 
-Each function takes a Column and returns one, null for null, without a Python worker. `TextCleaner`
-applies them in order, each step a Param; `NGrams` cuts a text into words and word n-grams.
+Each function takes a Column and returns a Column. It returns null for null and starts no Python
+worker. `TextCleaner` applies the functions in order; each step is a Param. `NGrams` splits a text
+into words and word n-grams.
 """
 
 from spark_sentiment.text.cleaner import TextCleaner

@@ -28,7 +28,7 @@ from spark_sentiment.text import functions as functions
 from spark_sentiment.text import patterns
 from spark_sentiment.text.functions import TOKENS
 
-# In the order in which they run: what may hold another comes before it.
+# In the order in which they run: a match that may contain another one comes first.
 _FIRST: dict[str, Callable[[Column], Column]] = {
     "removeHtmlTags": functions.remove_html_tags,
     "unescapeHtml": functions.unescape_html,
@@ -57,7 +57,7 @@ def _unchanged(text: Column, token: str = "") -> Column:
     return text
 
 
-# What comes to the same in plain text, and what does as long as no token is put into it.
+# Functions that give the same result for plain text, and those that do so without tokens.
 _IN_PLAIN_TEXT: dict[str, Callable[..., Column]] = {
     **dict.fromkeys(_FIRST, _unchanged),
     **dict.fromkeys(("urls", "emails", "userHandles", "phoneNumbers", "emoji"), _unchanged),
@@ -70,7 +70,7 @@ _WITHOUT_TOKENS: dict[str, Callable[..., Column]] = {
 
 
 def _tokens(value: Any) -> dict[str, str]:
-    """Param converter that admits a mapping from kinds that can be masked to strings."""
+    """Param converter that admits a mapping from maskable kinds to strings."""
     if not isinstance(value, Mapping):
         raise TypeError(f"expected a mapping of {tuple(TOKENS)} to tokens, got {value!r}")
     for kind, token in value.items():
@@ -82,7 +82,7 @@ def _tokens(value: Any) -> dict[str, str]:
 
 
 def _any_string(value: Any) -> str:
-    """Param converter that admits any string, the empty one too."""
+    """Param converter that admits any string, including the empty one."""
     if not isinstance(value, str):
         raise TypeError(f"expected a string, got {value!r}")
     return str(value)
@@ -104,34 +104,34 @@ class TextCleaner(
     The steps run in this order: join, removeHtmlTags, unescapeHtml, removeControlChars,
     normalizeQuotes, urls, emails, userHandles, hashtags, phoneNumbers, currency, numbers, emoji,
     expandContractions, limitRepeats, removeAccents, removePunctuation, lowercase,
-    normalizeWhitespace. The defaults suit both word counts and BERT: markup and noise go, private
-    data is masked, words, case, punctuation and emoji stay.
+    normalizeWhitespace. The defaults suit both word counts and BERT: they remove markup and noise,
+    mask private data, and keep words, case, punctuation and emoji.
 
     Parameters
     ----------
     inputCols : list of str
-        Columns to read, of type string. Null and blank ones are left out of the join.
+        Columns to read, of type string. The join omits null and blank values.
     outputCol : str
-        Column to add, of type string: null where all of `inputCols` are null, empty where none
-        has text.
+        Column to add, of type string: null if all of `inputCols` are null, empty if none has
+        text.
     separator : str, default ' '
-        What stands between two joined columns.
+        Text between two joined columns.
     urls, emails, phoneNumbers : {'off', 'mask', 'drop'}, default 'mask'
-        Whether they stay, are replaced by their token, or are removed.
+        Whether to keep them, replace them by their token, or remove them.
     userHandles, hashtags, currency, numbers, emoji : {'off', 'mask', 'drop'}, default 'off'
         The same.
     tokens : dict of str to str, default {}
-        Other tokens than ``text.TOKENS``, by the name of the Param, as ``{"urls": "LINK"}``.
+        Tokens that override ``text.TOKENS``, by the name of the Param: ``{"urls": "LINK"}``.
     removeHtmlTags, unescapeHtml, removeControlChars, normalizeQuotes : bool, default True
         Whether the function of that name is applied.
     normalizeWhitespace, expandContractions : bool, default True
         The same.
     removeAccents, removePunctuation : bool, default False
-        The same. `removePunctuation` takes the brackets of tokens as well: ``url``.
+        The same. `removePunctuation` also removes the brackets of tokens: ``url``.
     limitRepeats : int, default 3
-        Most times a character may follow itself; 0 turns the step off.
+        Maximum number of equal characters in a row; 0 turns the step off.
     lowercase : bool, default False
-        Whether to end with lower case, tokens included.
+        Whether to convert the result to lower case, including tokens.
 
     Notes
     -----
@@ -218,7 +218,7 @@ class TextCleaner(
         return dataset.withColumn(self.getOutputCol(), self._cleaned(_joined(columns, separator)))
 
     def _cleaned(self, text: Column) -> Column:
-        """Clean `text`: most has nothing for the steps that need a mark, and goes past them all."""
+        """Clean `text`; a plain text, as most are, skips the steps that need a mark."""
         others = _IN_PLAIN_TEXT
         if all(self.getOrDefault(kind) == "off" for kind in _REPLACERS.keys() - others.keys()):
             others = {**others, **_WITHOUT_TOKENS}
@@ -228,7 +228,7 @@ class TextCleaner(
     def _steps(
         self, text: Column, others: Mapping[str, Callable[..., Column]] = MappingProxyType({})
     ) -> Column:
-        """Apply what is on; `others` are applied in place of the functions of those Params."""
+        """Apply the steps that are on; `others` replace the functions of those Params."""
         on = {param.name: value for param, value in self.extractParamMap().items()}
         for name, function in _FIRST.items():
             text = others.get(name, function)(text) if on[name] else text
@@ -246,7 +246,7 @@ class TextCleaner(
 
 
 def _joined(columns: list[Column], separator: str) -> Column:
-    """Join what is neither null nor blank; null where all are null."""
+    """Join the values that are neither null nor blank; null if all are null."""
     filled = [F.when(column.rlike(patterns.NOT_BLANK), column) for column in columns]
     joined = F.concat_ws(separator, *filled)
     return F.when(F.coalesce(*columns).isNotNull(), joined)

@@ -1,9 +1,9 @@
 """Text cleaning: Column functions.
 
-Each function maps a string Column to a string Column, null to null, in Spark SQL alone: no Python
-worker starts. Most begin with a test that costs a fraction of their regular expression, so that
-text without, say, an ampersand is hardly touched by `unescape_html`. They hold their input in a
-lambda's variable, so it is evaluated once and nesting many of them keeps the plan small.
+Each function maps a string Column to a string Column and null to null. It is Spark SQL: no Python
+worker starts. Most functions begin with a test that is cheaper than their regular expression, so
+`unescape_html` costs little for a text without an ampersand. A lambda's variable holds the input:
+Spark evaluates it once, and the plan stays small when many functions are nested.
 """
 
 from collections.abc import Callable
@@ -25,15 +25,15 @@ TOKENS = {
     "numbers": "<number>",
     "emoji": " <emoji> ",
 }
-"""What stands in for each kind of thing that can be masked, unless another token is given."""
+"""Default token of each kind that can be masked."""
 
 
 def replace_urls(text: Column, token: str = TOKENS["urls"]) -> Column:
     """Put `token` in place of each web address.
 
-    Addresses begin with ``http://``, ``https://``, ``ftp://`` or ``www.``, or are bare names
-    under a few well-known endings (``shop.com/sale``). Brackets belong to an address where they
-    are balanced in it; dots, commas and quotes at its end do not.
+    An address begins with ``http://``, ``https://``, ``ftp://`` or ``www.``, or is a bare name
+    with one of a few well-known endings (``shop.com/sale``). Balanced brackets are part of the
+    address; dots, commas and quotes at its end are not.
 
     Examples
     --------
@@ -59,10 +59,10 @@ def replace_emails(text: Column, token: str = TOKENS["emails"]) -> Column:
 def replace_phone_numbers(text: Column, token: str = TOKENS["phoneNumbers"]) -> Column:
     """Put `token` in place of each telephone number.
 
-    Recognised are international numbers with a plus sign, North American ones with separators,
-    and national ones with a leading zero and separators. Digits without any separator and local
-    numbers of seven digits are left alone, as they cannot be told from other numbers; so are
-    sizes, dates and prices.
+    The function recognises international numbers with a plus sign, North American numbers with
+    separators, and national numbers with a leading zero and separators. It keeps sizes, dates and
+    prices. It also keeps digits without a separator and local numbers of seven digits, because
+    they look like other numbers.
 
     Examples
     --------
@@ -76,8 +76,8 @@ def replace_phone_numbers(text: Column, token: str = TOKENS["phoneNumbers"]) -> 
 def replace_numbers(text: Column, token: str = TOKENS["numbers"]) -> Column:
     """Put `token` in place of each number, with its thousands and decimals.
 
-    A sign, a percent sign or a slash stays where it is (``10/12`` holds two numbers), and so do
-    digits that belong to a word, as in ``34d`` and ``3rd``.
+    A sign, a percent sign or a slash stays (``10/12`` holds two numbers). Digits that belong to a
+    word, as in ``34d`` and ``3rd``, also stay.
 
     Examples
     --------
@@ -91,8 +91,8 @@ def replace_numbers(text: Column, token: str = TOKENS["numbers"]) -> Column:
 def replace_currency(text: Column, token: str = TOKENS["currency"]) -> Column:
     """Put `token` in place of each amount of money: a number and its sign, code or word.
 
-    The sign may stand on either side. A sign without a number (``not worth the $$``) is left
-    alone, and so is a number of pounds in words, which may be a weight.
+    The sign may be on either side. A sign without a number (``not worth the $$``) stays. A number
+    of pounds in words stays too, because it may be a weight.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def replace_currency(text: Column, token: str = TOKENS["currency"]) -> Column:
 
 
 def replace_user_handles(text: Column, token: str = TOKENS["userHandles"]) -> Column:
-    """Put `token` in place of each ``@name``; e-mail addresses and ``@ 5`` are left alone.
+    """Put `token` in place of each ``@name``; e-mail addresses and ``@ 5`` stay.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def replace_user_handles(text: Column, token: str = TOKENS["userHandles"]) -> Co
 
 
 def replace_hashtags(text: Column, token: str = TOKENS["hashtags"]) -> Column:
-    """Put `token` in place of each ``#tag``, which has a letter; ``#1`` and ``120#`` stay.
+    """Put `token` in place of each ``#tag`` that has a letter; ``#1`` and ``120#`` stay.
 
     Examples
     --------
@@ -128,11 +128,12 @@ def replace_hashtags(text: Column, token: str = TOKENS["hashtags"]) -> Column:
 
 
 def replace_emoji(text: Column, token: str = TOKENS["emoji"]) -> Column:
-    """Put `token` in place of each emoji; the default has spaces, as emoji often touch words.
+    """Put `token` in place of each emoji; the default has spaces, because emoji often touch words.
 
-    A sequence that shows as one picture counts as one: skin tones, joined families, flags and
-    keycaps. Plain digits, ``#`` and ``*`` are no emoji; (c), (R), TM and arrows are only where
-    U+FE0F asks for the picture; what U+FE0E asks to be text is none.
+    A sequence that is displayed as one picture counts as one emoji: skin tones, joined families,
+    flags and keycaps. Plain digits, ``#`` and ``*`` are not emoji. (c), (R), TM and arrows are
+    emoji only with U+FE0F, the picture selector. A character with U+FE0E, the text selector, is
+    not an emoji.
 
     References
     ----------
@@ -148,7 +149,7 @@ def replace_emoji(text: Column, token: str = TOKENS["emoji"]) -> Column:
 
 
 def remove_emoji(text: Column) -> Column:
-    """Remove each emoji, as `replace_emoji` finds them.
+    """Remove each emoji that `replace_emoji` finds.
 
     Examples
     --------
@@ -162,9 +163,9 @@ def remove_emoji(text: Column) -> Column:
 def remove_html_tags(text: Column) -> Column:
     """Remove HTML tags and comments, and scripts and styles with their content.
 
-    A tag that formats words (``<b>``, ``<span>``) leaves nothing behind, any other (``<br>``,
-    ``<p>``) a space. What merely has angle brackets (``<3``, ``a < b``) stays. To be applied
-    before `unescape_html`, or text about tags would be taken for tags.
+    A tag that formats words (``<b>``, ``<span>``) is removed without a trace; any other tag
+    (``<br>``, ``<p>``) becomes a space. Angle brackets that are not tags (``<3``, ``a < b``) stay.
+    Apply this function before `unescape_html`: afterwards, text about tags looks like tags.
 
     Examples
     --------
@@ -182,12 +183,12 @@ def remove_html_tags(text: Column) -> Column:
 
 
 def unescape_html(text: Column) -> Column:
-    """Put the characters in place of HTML's references to them, once.
+    """Replace each HTML character reference by its character, once.
 
-    Known are all names of HTML 4, the names that HTML 5 gives to ASCII characters, and decimal
-    and hexadecimal code points; 128 to 159 are read as Windows-1252, as browsers do. What is no
-    valid reference is left alone: unknown names, zero, surrogates, more than 10FFFF, and what
-    lacks its semicolon. ``&amp;lt;`` gives ``&lt;``, not ``<``.
+    The function knows all names of HTML 4, the names that HTML 5 gives to ASCII characters, and
+    decimal and hexadecimal code points. It reads 128 to 159 as Windows-1252, as browsers do. An
+    invalid reference stays: an unknown name, zero, a surrogate, a number above 10FFFF, or a
+    reference without its semicolon. ``&amp;lt;`` becomes ``&lt;``, not ``<``.
 
     Examples
     --------
@@ -253,8 +254,8 @@ def normalize_quotes(text: Column) -> Column:
 def normalize_whitespace(text: Column) -> Column:
     r"""Put one space in place of each run of whitespace, and none at the ends.
 
-    Whitespace is what Python's ``str.split`` takes for it: tabs, line breaks, no-break and other
-    Unicode spaces included.
+    Whitespace has the meaning of Python's ``str.split``: it includes tabs, line breaks, no-break
+    spaces and other Unicode spaces.
 
     Examples
     --------
@@ -274,7 +275,7 @@ def normalize_whitespace(text: Column) -> Column:
 def limit_repeats(text: Column, most: int = 3) -> Column:
     """Keep at most `most` of one character in a row: ``sooooo`` becomes ``sooo``.
 
-    Digits and whitespace are left alone (``10000``). Emoji count with their skin tone.
+    Digits and whitespace stay (``10000``). An emoji and its skin tone count as one character.
 
     Examples
     --------
@@ -288,7 +289,7 @@ def limit_repeats(text: Column, most: int = 3) -> Column:
 
 
 def limit_ascii_repeats(text: Column, most: int = 3) -> Column:
-    """Do as `limit_repeats` where all is ASCII."""
+    """Do the same as `limit_repeats`, for ASCII text only."""
     return _limited(text, most, lambda t: _may_repeat(t, most))
 
 
@@ -303,10 +304,10 @@ def _limited(text: Column, most: int, trigger: Callable[[Column], Column]) -> Co
 def expand_contractions(text: Column) -> Column:
     """Write out English contractions: ``don't`` becomes ``do not``, ``DON'T`` ``DO NOT``.
 
-    Curly apostrophes inside a word become straight. What is ambiguous is decided so: ``'s`` is
-    "is" ("has" before "been" and "got") after pronouns and question words, and else possessive
-    and left alone (``dress's``); ``'d`` is "would" after pronouns ("had" before "been" and
-    "better"); ``ain't`` is "is not". What is not listed (``o'clock``, ``ma'am``) stays.
+    Curly apostrophes inside a word become straight. Rules for ambiguous contractions: ``'s`` is
+    "is" ("has" before "been" and "got") after pronouns and question words; elsewhere it is
+    possessive and stays (``dress's``). ``'d`` is "would" after pronouns ("had" before "been" and
+    "better"). ``ain't`` is "is not". Other words (``o'clock``, ``ma'am``) stay.
 
     Examples
     --------
@@ -323,7 +324,7 @@ def expand_contractions(text: Column) -> Column:
 
 
 def expand_straight_contractions(text: Column) -> Column:
-    """Do as `expand_contractions` where all apostrophes are straight."""
+    """Do the same as `expand_contractions`, for straight apostrophes only."""
 
     def expanded(part: Column) -> Column:
         return _let(
@@ -343,10 +344,10 @@ def expand_straight_contractions(text: Column) -> Column:
 
 
 def _join() -> str:
-    """Write the SQL that joins what stands before an apostrophe, ``done``, and the piece behind it.
+    """Write the SQL that joins the text before an apostrophe, ``done``, and the piece behind it.
 
-    As Columns its hundreds of nodes would take seconds to make, each a call into Java. Cut is by
-    bytes, which costs less than by characters: what is cut off is ASCII.
+    SQL, because each of its hundreds of nodes would be a call into Java as a Column. The text is
+    cut by bytes, which is cheaper than by characters: the part that is cut off is ASCII.
     """
     reach = patterns.CONTRACTION_REACH
     near = f"cast(substr(cast(done as binary), -{reach}, {reach}) as string)"
@@ -370,7 +371,7 @@ def _join() -> str:
 
 
 def _sql(pattern: str) -> str:
-    """Write a regular expression for SQL, where what a backslash means is the session's setting."""
+    """Write a regular expression for SQL, where a setting decides the meaning of a backslash."""
     return "translate('{}', '\u00a6', chr(92))".format(pattern.replace("\\", "\u00a6"))
 
 
@@ -379,7 +380,7 @@ _JOIN = _join()
 
 
 def remove_punctuation(text: Column) -> Column:
-    """Put a space in place of each run of punctuation; an apostrophe inside a word just goes.
+    """Replace each run of punctuation by a space; remove an apostrophe inside a word.
 
     Punctuation is Unicode's category P and ASCII's ``$+<=>^`|~``; emoji and other symbols stay.
 
@@ -394,10 +395,10 @@ def remove_punctuation(text: Column) -> Column:
 
 
 def remove_control_chars(text: Column) -> Column:
-    r"""Remove control characters and what has no width: C0, C1, BOM, soft hyphen, direction marks.
+    r"""Remove control and zero-width characters: C0, C1, BOM, soft hyphen, direction marks.
 
-    Those that are whitespace (tab, line breaks, the four separators U+001C to U+001F) stay for
-    `normalize_whitespace`; joiners and tags stay inside emoji.
+    Control characters that are whitespace (tab, line breaks, U+001C to U+001F) stay;
+    `normalize_whitespace` replaces them. Joiners and tags inside emoji stay.
 
     Examples
     --------
@@ -413,10 +414,10 @@ def remove_control_chars(text: Column) -> Column:
 
 
 def remove_accents(text: Column) -> Column:
-    """Put the bare letter in place of each accented Latin or Greek one, composed or combining.
+    """Replace each accented Latin or Greek letter, composed or combining, by its base letter.
 
-    Letters without a decomposition in Unicode are letters of their own and stay: sz ligature,
-    oe, ae, o with stroke. Other scripts stay as well, as their marks change the word.
+    Letters that Unicode does not decompose stay: sz ligature, oe, ae, o with stroke. Other
+    scripts stay too, because their marks change the word.
 
     Examples
     --------
@@ -438,16 +439,16 @@ def _let(value: Column, body: Callable[[Column], Column]) -> Column:
 
 
 def is_plain(text: Column) -> Column:
-    """Say whether `text` has no mark: no markup or address, no control or non-ASCII character.
+    """Tell whether `text` has no mark: no markup, address, control or non-ASCII character.
 
-    Where it is true, only words, numbers, hashtags, currency, repeats and white space are left to
-    clean. One scan takes the place of the first test of a dozen functions.
+    If it has none, only words, numbers, hashtags, currency, repeats and whitespace are left to
+    clean. One scan replaces the first test of a dozen functions.
     """
     return text.rlike(patterns.PLAIN)
 
 
 def normalize_plain_whitespace(text: Column) -> Column:
-    """Do as `normalize_whitespace` where spaces, tabs and line breaks are all there is of it."""
+    """Do the same as `normalize_whitespace`, for spaces, tabs and line breaks only."""
     breaks = ("\r\n\r\n", "\n\n", "\r\n", "\n", "\r", "\t")
 
     def spaced(t: Column) -> Column:
@@ -467,14 +468,14 @@ def choose(
     yes: Callable[[Column], Column],
     no: Callable[[Column], Column],
 ) -> Column:
-    """Apply `yes` to text that passes `test` and `no` to all other, null included."""
+    """Apply `yes` to text that passes `test`, and `no` to all other text, including null."""
     return _let(text, lambda t: F.when(test(t), yes(t)).otherwise(no(t)))
 
 
 def _where(
     text: Column, trigger: Callable[[Column], Column], change: Callable[[Column], Column]
 ) -> Column:
-    """Apply `change` to text that has `trigger`; leave all other text, and null, as it is."""
+    """Apply `change` to text that has `trigger`; return all other text, and null, unchanged."""
     return choose(text, trigger, change, lambda t: t)
 
 

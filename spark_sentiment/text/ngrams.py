@@ -1,4 +1,4 @@
-"""Words and word n-grams of a text, as a bag-of-words learner wants them."""
+"""Words and word n-grams of a text, for a bag-of-words learner."""
 
 from pyspark.ml import Transformer
 from pyspark.ml.param import Param, Params
@@ -19,7 +19,7 @@ from spark_sentiment.core import (
 )
 
 WORDS = r"\p{L}+(?:['\u2019]\p{L}+)?|\p{Nd}+|[!?]+|<\p{L}+>"
-"""What counts as a word: letters with an inner apostrophe, digits, runs of ! and ?, a mask."""
+"""Pattern of a word: letters with an inner apostrophe, digits, runs of ! and ?, a mask."""
 
 _TOKENS = "__ngrams_tokens"
 
@@ -73,7 +73,7 @@ class NGrams(
 ):
     r"""Split a text into lower-case words, and join neighbours to n-grams, all in one array.
 
-    MLlib's ``RegexTokenizer`` and ``NGram`` give one length at a time and fail on null; a
+    MLlib's ``RegexTokenizer`` and ``NGram`` return one length at a time and fail on null. A
     ``CountVectorizer`` after this stage counts words and phrases in one vocabulary.
 
     Parameters
@@ -82,19 +82,20 @@ class NGrams(
         Column to read, of type string.
     outputCol : str
         Column to add, of type array of string: first all words, then all pairs, and so on. The
-        array is empty, and never null, for a text that is null or holds no word.
+        array is empty, never null, for a text that is null or has no word.
     minN, maxN : int of at least 1, default 1 and 2
         Words in the shortest and in the longest n-gram.
     pattern : str
-        Java regular expression of one word, tried on the text in lower case. The default takes
-        letters with an inner apostrophe, digits, runs of ``!`` and ``?``, and masks as ``<url>``.
+        Java regular expression of one word, matched against the text in lower case. The default
+        matches letters with an inner apostrophe, digits, runs of ``!`` and ``?``, and masks such as
+        ``<url>``.
 
     Raises
     ------
     SchemaError
-        Where `inputCol` is missing or no string, or `outputCol` exists; before any job.
+        If `inputCol` is missing or not a string, or `outputCol` exists; before any job.
     ValueError
-        Where `minN` is greater than `maxN`.
+        If `minN` is greater than `maxN`.
 
     Notes
     -----
