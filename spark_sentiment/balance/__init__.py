@@ -1,7 +1,8 @@
 """Balance: classes of unequal size, by weights or by resampling.
 
-`ClassWeights` adds a weight column. `Resampled` wraps an estimator, and resamples the rows that its
-fit sees and no others: under- and over-sampling or SMOTE. ``counts`` counts the rows of each class.
+`ClassWeights` adds a weight column. `Resampled` wraps an estimator and resamples only the rows that
+the estimator is fitted on: under-sampling, over-sampling or SMOTE. ``counts`` counts the rows of
+each class.
 """
 
 from spark_sentiment.balance.class_weights import ClassWeights, ClassWeightsModel

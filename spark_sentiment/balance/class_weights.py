@@ -1,4 +1,4 @@
-"""Class weights: what a rare class counts for in a learner that takes weights."""
+"""Class weights: a weight of each class, for learners that accept row weights."""
 
 from collections.abc import Mapping
 from math import expm1, log, sqrt
@@ -35,7 +35,7 @@ def _square_root(counts: Mapping[float, int], beta: float) -> dict[float, float]
 
 
 def _effective_number(counts: Mapping[float, int], beta: float) -> dict[float, float]:
-    # 1 - beta**n loses all its digits as beta nears 1; expm1 keeps them.
+    # 1 - beta**n loses precision when beta is close to 1; expm1 keeps it.
     raw = {
         label: (1 - beta) / -expm1(count * log(beta)) if beta else 1.0
         for label, count in counts.items()
@@ -59,7 +59,7 @@ class ClassWeights(
     DefaultParamsReadable["ClassWeights"],
     DefaultParamsWritable,
 ):
-    """Learn a weight for each class, which the model then adds to each row.
+    """Learn a weight for each class; the model adds it to each row.
 
     With n rows, k classes and n_c rows of class c:
 
@@ -74,25 +74,25 @@ class ClassWeights(
     labelCol : str, default 'label'
         Column of the class, of any numeric type.
     weightCol : str, default 'weight'
-        Column to add, of type double; give the same name to the learner that follows.
+        Column to add, of type double. Set the learner's weight column to the same name.
     formula : {'balanced', 'sqrt', 'effective-number'}, default 'balanced'
-        See above.
+        The formula; see the table.
     beta : float in [0, 1), default 0.999
-        Of ``effective-number``: 0 gives every class the weight 1, towards 1 it becomes
-        ``balanced`` (up to scale).
+        Parameter of ``effective-number``. With 0 every class has the weight 1; a value close to 1
+        approaches ``balanced`` (up to scale).
 
     Raises
     ------
     SchemaError
-        Where `labelCol` is missing or not numeric, or `weightCol` exists; before any job.
+        If `labelCol` is missing or not numeric, or `weightCol` exists; before any job.
     DataError
-        Where the table is empty, one class is all there is, a label is NaN or infinite, or there
-        are more than 1,000 labels.
+        If the table is empty, it has one class only, a label is NaN or infinite, or there are more
+        than 1,000 labels.
 
     Notes
     -----
-    Rows with a null label take no part in fit. Fit is one aggregation over the label column; it
-    gives the driver one count a class.
+    Fit ignores rows with a null label. Fit is one aggregation over the label column; the driver
+    receives one count per class.
 
     References
     ----------
@@ -164,9 +164,9 @@ class ClassWeightsModel(
 
     Notes
     -----
-    Rows to be scored have no label yet: a table without `labelCol` passes through unchanged, with
-    no weight column. Where the column is there, the weight is null for a null label and for a
-    label that fit did not see; MLlib's learners refuse such a weight, so neither goes unnoticed.
+    A table without `labelCol`, such as rows to be scored, passes through unchanged, without a
+    weight column. With `labelCol`, the weight is null for a null label and for a label that fit did
+    not see. MLlib's learners refuse a null weight, so such labels do not pass unnoticed.
     One Spark SQL expression; no Python worker starts.
 
     Examples
@@ -198,7 +198,7 @@ class ClassWeightsModel(
         return dict(self.getOrDefault("weights"))
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return `schema` with the weight; without a label column, `schema` as it is."""
+        """Return `schema` with the weight column; without a label column, `schema` itself."""
         if self.getLabelCol() not in schema.names:
             return schema
         find(schema, self.uid, self.getLabelCol(), NumericType)

@@ -1,8 +1,7 @@
-"""How many rows each class has, and exact, repeatable shares of them.
+"""The number of rows of each class, and exact, repeatable shares of these rows.
 
-Rows are ordered by a seeded hash of their content, so a share holds the same rows however the
-table is partitioned. Rows with equal content are interchangeable, so it does not matter which of
-them is taken.
+A seeded hash of the content orders the rows, so a share holds the same rows for any partitioning
+of the table. Rows with equal content are interchangeable: any of them may be taken.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from spark_sentiment.core import lookup, quoted
 from spark_sentiment.errors import DataError
 
 MAX_CLASSES = 1000
-"""More distinct labels than this are taken for a continuous label."""
+"""A column with more distinct labels is taken for a continuous label."""
 
 KEY = "__class_share_key"
 COPIES = "__class_share_copies"
@@ -35,13 +34,13 @@ class ClassCount:
 
 
 def class_counts(data: DataFrame, uid: str, label: str) -> dict[float, int]:
-    """Count the rows of each class in one pass; rows without a label are left out.
+    """Count the rows of each class in one pass; rows without a label are ignored.
 
     Raises
     ------
     DataError
-        Where no row has a label, one class is all there is, a label is NaN or infinite, or there
-        are more than `MAX_CLASSES`.
+        If no row has a label, there is one class only, a label is NaN or infinite, or there are
+        more than `MAX_CLASSES` classes.
     """
     value = quoted(label).cast("double").alias("label")
     rows = data.groupBy(value).count().limit(MAX_CLASSES + 2).collect()
@@ -61,8 +60,8 @@ def bucket_counts(
 ) -> list[ClassCount]:
     """Count the rows of each class, by bucket of `KEY`, in one pass.
 
-    The driver receives at most 1,024 counts a class. Rows without a label, and where `features`
-    is named rows without features, raise DataError, as do the cases of `class_counts`.
+    The driver receives at most 1,024 counts per class. Rows without a label raise DataError. Rows
+    without features raise it too if `features` is given, and so do the cases of `class_counts`.
     """
     value = quoted(label).cast("double").alias("label")
     hollow = F.lit(0) if features is None else quoted(features).isNull().cast("long")
@@ -96,20 +95,20 @@ def bucket_counts(
 def allot(
     data: DataFrame, label: str, counts: list[ClassCount], totals: Mapping[float, int]
 ) -> DataFrame:
-    """Add `COPIES` so that it sums to exactly ``totals[c]`` over each class c, as evenly as can be.
+    """Add `COPIES`, which sums to exactly ``totals[c]`` over each class c, as evenly as possible.
 
-    Every row of a class gets ``totals[c] // rows`` copies, and the first ``totals[c] % rows`` in
-    the order of `KEY` one more. Which rows those are is known from the counts, but for one bucket
-    a class: only its rows, about one in 1,024, are shuffled and numbered.
+    Every row of a class gets ``totals[c] // rows`` copies; the first ``totals[c] % rows`` in the
+    order of `KEY` get one more. The counts tell which rows these are, except in one bucket per
+    class. Only the rows of this bucket, about one in 1,024, are shuffled and numbered.
 
     Parameters
     ----------
     data : DataFrame
-        With `KEY`; it is read twice, so it is best kept in memory.
+        Rows with `KEY`. They are read twice: cache them first.
     counts : list of ClassCount
-        Of these very rows.
+        Counts of the same rows.
     totals : mapping of float to int
-        By label; every class of `counts` must be there.
+        Rows wanted, by label; every class of `counts` must be in it.
     """
     each, cut, inside = {}, {}, {}
     for count in counts:
@@ -133,7 +132,7 @@ def allot(
 
 
 def _bucket() -> Column:
-    """Return the highest bits of `KEY`, so that buckets follow one another in the key's order."""
+    """Return the highest bits of `KEY`, so that buckets are in the order of the key."""
     return F.shiftrightunsigned(F.col(KEY), 64 - _BUCKET_BITS).cast("int")
 
 

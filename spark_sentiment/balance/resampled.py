@@ -1,4 +1,4 @@
-"""Class balance: an estimator fitted on resampled rows, for learners that take no weights."""
+"""Class balance: an estimator fitted on resampled rows, for learners without weights."""
 
 import logging
 import os
@@ -60,65 +60,64 @@ class Resampled(
 ):
     """Fit another estimator on balanced rows, and return its model.
 
-    The rows are balanced in `fit` and nowhere else: what `fit` returns is the model of `estimator`
-    itself, so a fitted pipeline never resamples what it scores.
+    Only `fit` balances rows. `fit` returns the model of `estimator` itself, so a fitted pipeline
+    never resamples the rows that it scores.
 
     Parameters
     ----------
     estimator : Estimator
-        What is fitted: a classifier, or a Pipeline that ends in one. It names its own columns.
+        Estimator to fit: a classifier, or a Pipeline that ends in one. It names its own columns.
     labelCol : str, default 'label'
         Column of the class, of any numeric type.
     featuresCol : str, default 'features'
-        Vector column that ``smote`` works on, dense, sparse or both. The others do not read it.
+        Vector column of ``smote``, dense, sparse or both. The other methods do not read it.
     method : {'smote', 'over', 'under'}, default 'smote'
-        ``smote`` adds rows between neighbours of a class, ``over`` repeats rows, ``under`` leaves
-        rows out.
+        ``smote`` adds rows between neighbours of a class, ``over`` repeats rows, ``under`` removes
+        rows.
     targetRatio : float in (0, 1], default 1.0
-        Rows of every smaller class over rows of the largest, afterwards. ``smote`` and ``over``
-        raise classes to at least round(ratio * largest), ``under`` cuts classes to at most
-        floor(smallest / ratio).
+        Ratio after balancing of the rows of each smaller class to the rows of the largest.
+        ``smote`` and ``over`` raise classes to at least round(ratio * largest); ``under`` cuts
+        classes to at most floor(smallest / ratio).
     targets : dict of float to int, optional
-        Rows wanted of each class named, in place of `targetRatio`; classes that are not named stay
-        as they are.
+        Number of rows of each class, in place of `targetRatio`. Classes that are not in it do not
+        change.
     k : int, default 5
-        Neighbours that ``smote`` chooses from.
+        Number of neighbours that ``smote`` chooses from.
     seed : int, default 0
-        Of everything that is random.
+        Seed of every random choice.
     blockSize : int of at least 256, default 8192
-        A class of up to so many rows has its exact neighbours found; a larger one is cut into
-        random blocks of about so many, each a sample of the class, and neighbours come from the
-        block.
+        ``smote`` finds exact neighbours in a class of at most this many rows. It cuts a larger
+        class into random blocks of about this size, each a sample of the class, and finds the
+        neighbours in the block.
 
     Raises
     ------
     SchemaError
-        Where a column is missing or mistyped, or `estimator` refuses the schema; before any job.
+        If a column is missing or mistyped, or `estimator` refuses the schema; before any job.
     DataError
-        Where the table is empty, a label or a vector is null, one class is all there is, vectors
-        differ in size or hold NaN, or `targets` names an unknown class, less rows than there are
-        for ``smote`` and ``over``, or more for ``under``.
+        If the table is empty or has one class only, a label or a vector is null, or vectors differ
+        in size or hold NaN. Also if `targets` names an unknown class, fewer rows than the class has
+        (``smote``, ``over``), or more (``under``).
 
     Notes
     -----
-    *Counts* are exact. *Repeatable*: rows are ordered by a hash of the seed and of their content
-    (all columns but maps), so the same rows give the same result however they are partitioned or
-    ordered. Content that differs in one bit, such as a timestamp of the run, is other content.
+    *Counts* are exact. *Repeatable*: a hash of the seed and of the content (all columns but maps)
+    orders the rows, so the same rows give the same result for any partitioning or order. A column
+    that differs in each run, such as a timestamp, changes the result.
 
     *Even*: ``over`` and ``smote`` start from each row of a class equally often, or once more.
-    ``smote`` draws the neighbour among `k` and the place between the two uniformly, as the paper
-    does. Columns other than `featuresCol` are copied from the row that a new one starts from, text
-    included: put stages that compute features before this one, not into `estimator`. A class of
-    `k` rows or fewer has its neighbours lowered, and a class of one row is repeated; a warning
-    says so.
+    ``smote`` draws the neighbour among `k`, and the position between the two rows, uniformly, as
+    the paper does. A new row copies all columns other than `featuresCol` from its base row,
+    including text: put stages that compute features before this one, not into `estimator`. A class
+    of at most `k` rows uses fewer neighbours, and a class of one row is repeated; a warning says
+    so.
 
-    *Cost*: one pass to count, which gives the driver at most 1,024 numbers a class; one
+    *Cost*: one pass to count, which sends at most 1,024 numbers per class to the driver; one
     shuffle of the classes that ``smote`` adds to, then ``rows * blockSize * width`` multiplications
     in BLAS. Each Python worker holds one block: ``blockSize * width * 12`` bytes for dense vectors,
-    far less for sparse ones, of which only the columns that more than 5 % of a block's rows use are
-    made dense. The table is read several times, so it is kept in memory and on disk during fit
-    unless it is cached already. In CrossValidator, a grid over `estimator`'s Params balances each
-    fold once.
+    far less for sparse vectors: only columns that more than 5 % of a block's rows use become dense.
+    Fit reads the table several times; it persists the table in memory and on disk unless it is
+    cached already. In CrossValidator, a grid over `estimator`'s Params balances each fold once.
 
     References
     ----------
@@ -182,7 +181,7 @@ class Resampled(
         return self.getOrDefault(self.estimator)
 
     def copy(self, extra: Mapping[Param[Any], Any] | None = None) -> "Resampled":
-        """Copy with `extra` Params, which reach the inner estimator too."""
+        """Return a copy with `extra` Params, also in the inner estimator."""
         extra = dict(extra or {})
         twin = super().copy(extra)
         if twin.isSet(twin.estimator):
@@ -197,9 +196,9 @@ class Resampled(
         return schema_after(self.getEstimator(), schema)
 
     def resample(self, dataset: DataFrame) -> DataFrame:
-        """Return the balanced rows, as the inner estimator sees them.
+        """Return the balanced rows that the inner estimator is fitted on.
 
-        `dataset` is counted at once; the rest runs when the result is used.
+        The call counts `dataset`; the rest runs when the result is used.
         """
         self.transformSchema(dataset.schema)
         kept, made = self._split(dataset)
@@ -208,7 +207,7 @@ class Resampled(
     def fitMultiple(
         self, dataset: DataFrame, paramMaps: Sequence[dict[Param[Any], Any]]
     ) -> Iterator[tuple[int, Any]]:
-        """Fit one model for each of `paramMaps`, balancing once where they leave that alone."""
+        """Fit one model per map of `paramMaps`; balance once if no map changes the balancing."""
         own = {param for params in paramMaps for param in params if self.uid == param.parent}
         if own or not paramMaps:
             return super().fitMultiple(dataset, paramMaps)
@@ -235,7 +234,7 @@ class Resampled(
 
     @classmethod
     def read(cls) -> "MLReader[Resampled]":
-        """Return the reader of what `write` saves."""
+        """Return a reader of a saved stage."""
         return _ResampledReader()
 
     def _fit(self, dataset: DataFrame) -> Any:
@@ -244,7 +243,7 @@ class Resampled(
 
     @contextmanager
     def _kept(self, dataset: DataFrame) -> Iterator[DataFrame]:
-        """Give the balanced rows, kept in memory and on disk until the block ends."""
+        """Yield the balanced rows, persisted until the block ends."""
         self.transformSchema(dataset.schema)
         stored: list[DataFrame] = []
         try:
@@ -267,7 +266,7 @@ class Resampled(
                 table.unpersist()
 
     def _split(self, dataset: DataFrame) -> tuple[DataFrame, DataFrame | None]:
-        """Return the rows of `dataset` that are used, and apart from them those that are new."""
+        """Return the rows of `dataset` to keep, and separately the new rows."""
         label, method = self.getLabelCol(), self.getOrDefault(self.method)
         features = self.getFeaturesCol() if method == "smote" else None
         rows = keyed(dataset, self.getOrDefault(self.seed))
@@ -301,7 +300,7 @@ class Resampled(
         return dataset, made
 
     def _totals(self, counts: list[ClassCount]) -> dict[float, int]:
-        """Rows of each class afterwards."""
+        """Return the number of rows of each class after balancing."""
         rows = {count.label: count.rows for count in counts}
         under = self.getOrDefault(self.method) == "under"
         if not self.isDefined(self.targets):

@@ -1,10 +1,9 @@
-"""SMOTE on vector columns, distributed: new rows between a row and one of its nearest neighbours.
+"""Distributed SMOTE on vectors: new rows between a row and one of its nearest neighbours.
 
-A class of at most `block_size` rows is one block, and its neighbours are the exact ones. A larger
-class is cut into random blocks of at most about that size, by a hash of the rows' content, and
-neighbours are searched inside the block: each block is a random sample of its class, on which
-SMOTE is done as it stands in the paper. So the cost is rows x block_size x width, linear in the
-rows; nothing is collected, and a task holds one block.
+A class of at most `block_size` rows is one block, and its neighbours are exact. A hash of the
+content cuts a larger class into random blocks of about that size. Each block is a random sample of
+its class, and SMOTE runs on it as in the paper. The cost is rows x block_size x width, linear in
+the rows. The driver collects nothing, and a task holds one block.
 
 References
 ----------
@@ -48,29 +47,29 @@ def synthetic(
     seed: int,
     block_size: int,
 ) -> DataFrame:
-    """Return the new rows alone: `COPIES` of them for each row of `data`.
+    """Return only the new rows: `COPIES` of them for each row of `data`.
 
     Parameters
     ----------
     data : DataFrame
-        With `KEY` and `COPIES`, as `spark_sentiment.classes.allot` gives it.
+        Rows with `KEY` and `COPIES`, from `spark_sentiment.balance.counts.allot`.
     label, features : str
         Columns of the class (numeric) and of the vector (dense, sparse or mixed, of one size).
     blocks : mapping of float to int
-        Into how many blocks each class is cut. Rows of a class that is not named are left out.
+        Number of blocks of each class. Rows of a class that is not in it are ignored.
     k : int
-        Neighbours to choose from; fewer where the block is smaller. A row alone in its block is
-        repeated as it is.
+        Number of neighbours to choose from; fewer if the block is smaller. A row that is alone in
+        its block is repeated.
     seed : int
-        With the rows' content it decides everything that is random.
+        Seed; together with the content of the rows it determines every random choice.
     block_size : int
-        A block that holds more than twice as many rows, which only equal rows bring about, is
-        worked off in pieces of that size.
+        Size of a block. A block of more than twice this size, which only equal rows can cause, is
+        processed in pieces of this size.
 
     Returns
     -------
     DataFrame
-        `data`'s columns without `KEY` and `COPIES`; all but `features` are the base row's.
+        The columns of `data` without `KEY` and `COPIES`; all but `features` come from the base row.
     """
     value = quoted(label).cast("double")
     first, total = {}, 0
@@ -102,7 +101,7 @@ def _worker(
 def _by_block(
     batches: Iterable[pa.RecordBatch], limit: int
 ) -> Iterator[tuple[int, int, pa.RecordBatch]]:
-    """Put batches sorted by block together into one batch a block of at most `limit` rows."""
+    """Join batches, sorted by block, to one batch per block of at most `limit` rows."""
     held: list[pa.RecordBatch] = []
     rows, piece, current = 0, 0, -1
     for batch in batches:
@@ -193,9 +192,9 @@ class DenseRows:
 class SparseRows:
     """Vectors of one block, of which some or all are sparse, row after row.
 
-    Columns that many rows use (an embedding beside TF-IDF, frequent words) are multiplied by BLAS.
-    Of the others every pair of rows that share one is taken, so no matrix as wide as the
-    vocabulary is ever made.
+    BLAS multiplies the columns that many rows use (an embedding beside TF-IDF, frequent words).
+    For the other columns, every pair of rows that share one is multiplied, so no matrix becomes as
+    wide as the vocabulary.
     """
 
     def __init__(self, starts: Ints, indices: Ints, values: Floats, size: int) -> None:
@@ -214,7 +213,7 @@ class SparseRows:
         renumbered = np.cumsum(frequent) - 1
         self._frequent[owner[dense], renumbered[column[dense]]] = values[dense]
 
-        # A column of one row meets no other row: it has no part in any product of two rows.
+        # A column that one row alone uses adds nothing to a product of two rows.
         rare = ~dense & (used[column] > 1)
         order = np.argsort(column[rare], kind="stable")
         self._owner, self._value = owner[rare][order], values[rare][order]
@@ -304,8 +303,8 @@ def nearest(points: Points, k: int) -> Ints:
 def smallest(table: npt.NDArray[Any], k: int) -> Ints:
     """Return the places of the `k` smallest numbers of each row, in rising order.
 
-    They lie in the `k` tiles of smallest minimum, so only those are searched, which takes a tenth
-    of the time of a partition of whole rows.
+    The smallest numbers lie in the `k` tiles with the smallest minimum, so only these tiles are
+    searched. This is much faster than a partition of whole rows.
     """
     rows, width = table.shape
     tiles = width // _TILE
@@ -327,7 +326,7 @@ def smallest(table: npt.NDArray[Any], k: int) -> Ints:
 
 
 def read_vectors(column: pa.StructArray, name: str) -> Points:
-    """Read a vector column as Spark hands it to Arrow; all rows must be of one size."""
+    """Read a vector column in Spark's Arrow form; all rows must have one size."""
     kind, size, indices, values = column.flatten()
     dense = kind.to_numpy() == 1
     lengths = pc.list_value_length(values).to_numpy().astype(np.int64)
