@@ -1,8 +1,8 @@
-"""Reviews: where they come from, what makes one usable, its label, and its part of a split.
+"""Reviews: reading, checks, labels and splits.
 
-`read_reviews` reads CSV files and `from_frame` any table; both set unusable rows aside with the
-reason. `generate_reviews` makes synthetic reviews with a known bias. `RatingLabeler` turns a rating
-into a class, and `split_by_text` cuts a table so that equal texts stay together.
+`read_reviews` reads CSV files and `from_frame` any table; both return unusable rows separately,
+with the reason. `generate_reviews` generates synthetic reviews with a known bias. `RatingLabeler`
+turns a rating into a class. `split_by_text` splits a table so that equal texts stay together.
 """
 
 from spark_sentiment.reviews.checks import from_frame

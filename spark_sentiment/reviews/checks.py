@@ -1,8 +1,7 @@
-"""Reviews: their schema, and readers that set unusable rows aside with the reason.
+"""Checks of reviews: usable rows get types and an id, unusable rows a reason.
 
-A row is read once and ends in exactly one of two places: among the reviews, typed and with an id,
-or among the rejected, with the reason and its raw content. Nothing is dropped in silence, so
-reviews + rejected = rows read, always.
+Each row that is read is either a review, typed and with an id, or a rejected row, with the reason
+and its raw content. No row is dropped silently: reviews + rejected = rows read.
 """
 
 from collections.abc import Mapping
@@ -20,7 +19,7 @@ _CONTENT = [name for name in REVIEWS.names if name != "review_id"]
 _TRIMMED = {"review_id", "product_id", "division", "department", "class_name"}
 _RANGES = {"rating": (1, 5), "age": (0, 150), "positive_feedback_count": (0, 2**31 - 1)}
 
-# One character that can be seen: neither space nor control nor format character (NBSP, ZWSP, BOM).
+# A visible character: not a space, control or format character (NBSP, ZWSP, BOM).
 _VISIBLE = r"[^\p{Z}\p{C}]"
 
 
@@ -30,12 +29,12 @@ def from_frame(
     *,
     require_rating: bool = True,
 ) -> ReadResult:
-    """Take reviews from any table, with the checks of `read_reviews`.
+    """Read reviews from any table, with the checks of `read_reviews`.
 
     Parameters
     ----------
     df : DataFrame
-        Table with one review a row; mapped columns are strings, numbers or booleans.
+        Table with one review per row; mapped columns are strings, numbers or booleans.
     columns : ColumnMapping or dict, optional
         Our column names -> those of `df`; by default those of `REVIEWS` that `df` has.
     require_rating : bool, default True
@@ -49,7 +48,7 @@ def from_frame(
     Raises
     ------
     SchemaError
-        Where `df` lacks a mapped column, or its type cannot be a field of a review.
+        If `df` lacks a mapped column, or the column is not a string, a number or a boolean.
 
     Notes
     -----
@@ -95,7 +94,7 @@ def from_frame(
 def positions(
     where: str, header: list[str], mapping: ColumnMapping, require_rating: bool
 ) -> dict[str, int]:
-    """Find each mapped column in the header; our names -> indices."""
+    """Find each mapped column in the header; return our names -> indices."""
     named = mapping.named()
     if require_rating and "rating" not in named:
         raise SchemaError(
@@ -118,7 +117,7 @@ def positions(
 
 
 def _as_string(column: Column, kind: T.DataType) -> Column:
-    """Spell a value as a CSV would: 5.0 as 5, NaN as null."""
+    """Write a value as a CSV file does: 5.0 as 5, NaN as null."""
     if isinstance(kind, T.FractionalType):
         value = column.cast("double") if isinstance(kind, T.FloatType) else column
         if not isinstance(kind, T.DecimalType):
@@ -130,7 +129,7 @@ def _as_string(column: Column, kind: T.DataType) -> Column:
 
 
 def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -> ReadResult:
-    """Type the strings of `table`, find each row's reason if any, and give ids."""
+    """Convert the strings of `table`, find the reason of each rejected row, and assign ids."""
     given = mapping.review_id is not None
 
     def clean(name: str) -> Column:
@@ -165,16 +164,15 @@ def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -
     )
 
     usable = F.col("reason").isNull()
-    # What cannot be used has no part in the ids: each such row stands alone, so that a file full
-    # of them does not pile up in one partition.
+    # A rejected row gets a key of its own, so that a file full of rejected rows does not end up in
+    # one partition.
     alone = F.concat(F.lit("rejected "), F.monotonically_increasing_id().cast("string"))
     hashed = checked.withColumn("_hash", F.when(usable, _content_hash())).withColumn(
         "_key", F.when(usable, F.col("review_id") if given else F.col("_hash")).otherwise(alone)
     )
-    if not given:  # only a repeated id is found out this late, and needs the raw text until then
+    if not given:  # only the check for repeated ids, below, still needs the raw text
         hashed = hashed.withColumn("raw", F.when(~usable, F.col("raw")))
-    # Rows of one key that differ in content are ordered by it: the outcome is the same however
-    # the rows are partitioned.
+    # Content orders the rows of one key, so the result is the same for any partitioning.
     nth = F.row_number().over(Window.partitionBy("_key").orderBy("_hash"))
     numbered = hashed.withColumn("_nth", nth)
     again = F.col("_nth") > 1
@@ -198,14 +196,14 @@ def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -
 
 
 def _whole(name: str) -> Column:
-    """Read a string column as a whole number: 5, 5.0 and 5. but not 4.5; null where it is none."""
+    """Read a string column as a whole number: 5, 5.0 and 5. but not 4.5; otherwise null."""
     short = rf"btrim({name}, ' \t\r\n')"
     before = f"regexp_extract({short}, '^([+-]?[0-9]+)[.]0*$', 1)"
     return F.expr(f"coalesce(try_cast({short} as bigint), try_cast({before} as bigint))")
 
 
 def _yes(name: str) -> Column:
-    """Read a string column as yes or no: 1, 0, true, false, 1.0; null where it is neither."""
+    """Read a string column as yes or no: 1, 0, true, false, 1.0; otherwise null."""
     number = _whole(name)
     word = F.expr(rf"try_cast(btrim({name}, ' \t\r\n') as boolean)")
     return F.coalesce(word, F.when(number == 1, True).when(number == 0, False))

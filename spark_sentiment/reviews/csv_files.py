@@ -1,7 +1,7 @@
-"""Reviews in CSV files: read with every torn record set aside, and written.
+"""Read and write reviews as CSV files; torn records are rejected.
 
-Spark's reader alone joins two records into one where a quote is left open, and says nothing. Here
-each record's raw text is compared with what its fields would be written as.
+Spark's reader silently joins two records where a quote is left open. This module therefore compares
+the raw text of each record with the text that its fields would be written as.
 """
 
 import csv
@@ -20,8 +20,8 @@ from spark_sentiment.reviews.checks import positions, sorted_out
 from spark_sentiment.reviews.results import ReadResult
 from spark_sentiment.reviews.schema import OURS, REVIEWS, WOMENS_CLOTHING, ColumnMapping
 
-# Spark takes NUL for the sign that escapes an escape, and so eats it before a quote. This
-# noncharacter takes its place: before a quote, it is what makes a record look torn.
+# By default, Spark's character that escapes an escape is NUL, which it removes before a quote. This
+# noncharacter replaces NUL; before a quote, it makes a record look torn.
 _NEVER = "\uffff"
 
 
@@ -41,13 +41,13 @@ def read_reviews(
     spark : SparkSession
         Session to read with.
     path : str or sequence of str
-        File, folder or pattern, on any file system that Spark knows; compressed files too
-        (``.gz``, ``.bz2``). All files must have the same header; empty files are passed over.
+        File, folder or pattern, on any file system that Spark knows; files may be compressed
+        (``.gz``, ``.bz2``). All files must have the same header; empty files are ignored.
     columns : ColumnMapping or dict, default `WOMENS_CLOTHING`
-        Our column names -> those of the header. The named columns must be there.
+        Our column names -> those of the header. The header must have the named columns.
     require_rating : bool, default True
-        Whether a row needs a rating. Where False, for data to be scored, the rating may be null
-        and its column may be missing; a rating that is there must still be 1 to 5.
+        Whether a row needs a rating. If False, for data to be scored, the rating may be null and
+        its column may be missing; a rating that is not null must still be 1 to 5.
     delimiter : str, default ','
         Character between fields.
     encoding : str, default 'UTF-8'
@@ -61,42 +61,42 @@ def read_reviews(
     Raises
     ------
     DataError
-        Where nothing is at `path`, or all files are empty.
+        If there is no file at `path`, or all files are empty.
     SchemaError
-        Where a header lacks a mapped column or has it twice, or differs from the first file's.
-        Found before a Spark job runs.
+        If a header lacks a mapped column or has it twice, or differs from the header of the first
+        file; before any Spark job.
     ConfigError
-        Where `columns` is no mapping (see `ColumnMapping.of`).
+        If `columns` is not a mapping (see `ColumnMapping.of`).
 
     Notes
     -----
-    Fields may be quoted with ``"``, may then hold line breaks, and double a quote inside.
+    Fields may be quoted with ``"``. A quoted field may hold line breaks, and doubles a quote.
 
-    A row is rejected with the first reason that holds, of these: ``record: torn`` (not as many
-    fields as the header, a quote that never closes or is not doubled: the record is compared with
-    what its fields would be written as, so a quote left open cannot swallow the next line
-    unseen); ``record: not in the encoding``; ``review_id: missing`` or ``repeated`` (only where
-    the column is mapped; of several rows one stays); ``review_text: missing``; ``rating:
-    missing``; and for rating, age and positive_feedback_count ``not a whole number`` or ``not in``
-    their range; ``recommended: not 0 or 1``. A file cut short is seen by its last record, unless
-    the cut is inside an unquoted last field, where nothing can tell.
+    A row is rejected with the first reason that applies: ``record: torn`` (it has more or fewer
+    fields than the header, or a quote that is not closed or not doubled); ``record: not in the
+    encoding``; ``review_id: missing`` or ``repeated`` (only if the column is mapped; one of the
+    repeated rows is kept); ``review_text: missing``; ``rating: missing``; for rating, age and
+    positive_feedback_count ``not a whole number`` or ``not in`` their range; ``recommended: not 0
+    or 1``. The raw text of a record is compared with the text that its fields would be written as,
+    so a quote that is left open does not swallow the next line unnoticed. The last record shows
+    that a file is cut off, unless the cut is inside an unquoted last field.
 
-    A blank field is null: CSV cannot tell the two apart. ``33.0`` counts as 33. Ids and
-    categories are trimmed; title and text stay exactly as they are, though a file whose records
-    end in CR LF reads those line breaks inside fields as LF.
+    A blank field is null, because CSV does not distinguish the two. ``33.0`` counts as 33. Ids and
+    categories are trimmed. Title and text do not change; only in a file whose records end in CR LF,
+    line breaks inside fields become LF.
 
-    Where no ``review_id`` is mapped, it is the first 128 bits of SHA-256 over all other columns,
-    as 32 hexadecimal digits; of n rows alike in every column the first has that id, the others
-    get ``-2`` to ``-n`` appended. It depends on nothing but content: not on order, partitions,
-    files, nor on whether CSV or a table held the rows.
+    If ``review_id`` is not mapped, the id is the first 128 bits of SHA-256 over all other columns,
+    as 32 hexadecimal digits. Of n rows that are equal in every column, the first has this id, and
+    the others get ``-2`` to ``-n`` appended. The id depends only on the content: not on order,
+    partitions, files, or whether the rows come from CSV or a table.
 
-    Cost: one pass and one shuffle of all rows by id, which finds the rows that are alike. A
-    quoted line break makes a file one task: one large file is parsed on one core (the shuffle
-    then spreads its rows), many files in parallel. Looking at every record's raw text takes about
-    as long again as the parsing itself.
+    Cost: one pass, and one shuffle of all rows by id, which finds equal rows. Because of quoted
+    line breaks, a file is one task: one large file is parsed on one core (the shuffle then spreads
+    its rows), many files in parallel. The check of the raw text takes about as long as the parsing
+    itself.
 
-    ``position`` counts records from 0 in a single file; with several files it still rises by one
-    within each.
+    ``position`` counts the records of a single file from 0. With several files, it rises by one
+    within each file.
 
     Examples
     --------
@@ -115,8 +115,8 @@ def read_reviews(
     file, header = _header(spark, paths, delimiter, encoding)
     at = positions(file, header, mapping, require_rating)
 
-    # One column more than the header has makes Spark call every record corrupt and hand over its
-    # raw text, the only way to see that a quote is broken.
+    # With one column more than the header, Spark takes every record for corrupt and returns its
+    # raw text: the only way to find a broken quote.
     cells = [f"_{i}" for i in range(len(header) + 1)]
     schema = T.StructType([T.StructField(name, T.StringType()) for name in [*cells, "_raw"]])
     scan = (
@@ -132,8 +132,8 @@ def read_reviews(
         .option("columnNameOfCorruptRecord", "_raw")
         .csv(paths)
     )
-    # The line end is guessed from the header: a record that ends in CR LF under one that ends in LF
-    # keeps its CR in the last field.
+    # Spark guesses the line end from the header: if the header ends in LF, a record that ends in
+    # CR LF keeps its CR in the last field.
     last, stray = F.col(cells[-2]), F.col(cells[-2]).endswith("\r") & ~F.col("_raw").endswith('"')
     scan = scan.withColumn(
         cells[-2], F.when(stray, F.regexp_replace(last, "\r$", "")).otherwise(last)
@@ -164,7 +164,7 @@ def write_csv(
     *,
     overwrite: bool = False,
 ) -> None:
-    r"""Write reviews as a folder of CSV files that `read_reviews` reads back the same.
+    r"""Write reviews as a folder of CSV files, from which `read_reviews` reads the same rows.
 
     Parameters
     ----------
@@ -173,20 +173,20 @@ def write_csv(
     path : str
         Folder to write; one file per partition.
     columns : ColumnMapping or dict, default `OURS`
-        Our column names -> the names to write; what is left out is not written.
+        Our column names -> the names to write. Other columns are not written.
     overwrite : bool, default False
-        Whether a folder that is there gives way.
+        Whether to replace an existing folder.
 
     Raises
     ------
     SchemaError
-        Where `reviews` lacks a column.
+        If `reviews` lacks a column.
     DataError
-        Where `path` is there and `overwrite` is False.
+        If `path` exists and `overwrite` is False.
 
     Notes
     -----
-    Written in UTF-8, a header in each file, every field but null in quotes.
+    The files are in UTF-8. Each has a header, and every field but null is quoted.
 
     Examples
     --------
@@ -230,7 +230,7 @@ def write_csv(
 def _header(
     spark: SparkSession, paths: list[str], delimiter: str, encoding: str
 ) -> tuple[str, list[str]]:
-    """Name the first file that is not empty and its columns; all files must have the same."""
+    """Return the first file that is not empty, and its columns, which all files must have."""
     try:
         files = spark.read.schema("line string").csv(paths).inputFiles()
     except AnalysisException as error:
@@ -240,7 +240,7 @@ def _header(
             f"reviews: there is no file at {', '.join(paths)}; name a CSV file or a folder of "
             "them, relative to where the job runs, or with its scheme (s3a://...)"
         ) from error
-    with ThreadPoolExecutor(16) as pool:  # each look costs a round trip where files are remote
+    with ThreadPoolExecutor(16) as pool:  # each read is a round trip if the files are remote
         lines = pool.map(lambda file: _first_record(spark, file, encoding), sorted(files))
         headers = [
             (file, next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter)))
@@ -263,7 +263,7 @@ def _header(
 
 
 def _first_record(spark: SparkSession, file: str, encoding: str) -> str:
-    """Read a file's first line that is not empty, and on while a quote is open; '' if none is."""
+    """Read the first line that is not empty, and further lines while a quote is open; or ''."""
     jvm: Any = spark._jvm
     conf = spark._jsc.hadoopConfiguration()
     path = jvm.org.apache.hadoop.fs.Path(jvm.java.net.URI(file))
@@ -283,10 +283,10 @@ def _first_record(spark: SparkSession, file: str, encoding: str) -> str:
 
 
 def _whole_record(cells: list[str], delimiter: str) -> Column:
-    """Say whether ``_raw`` is just what a CSV writer would make of these cells.
+    """Tell whether ``_raw`` is the text that a CSV writer would write for these cells.
 
-    Two spellings of a record can differ in which fields are quoted. The usual one, quotes only
-    where needed, is compared at once; others are eaten field by field from the front.
+    Writers differ in which fields they quote. The usual form, with quotes only where they are
+    needed, is compared at once; other forms are compared field by field.
     """
     raw, end = F.col("_raw"), F.lit(delimiter)
 
@@ -298,16 +298,16 @@ def _whole_record(cells: list[str], delimiter: str) -> Column:
     def as_needed(cell: Column) -> Column:
         return F.when(cell.rlike(special), quoted(cell)).otherwise(cell)
 
-    # Lambdas over an array: an expression per cell would be planned and compiled as often.
+    # Lambdas over an array: Spark would plan and compile an expression per cell for each cell.
     values = F.transform(F.array(*cells), lambda cell: F.coalesce(cell, F.lit("")))
     usual = F.array_join(F.transform(values, as_needed), delimiter)
 
-    # A file that ends its records in CR LF has had those turned into LF inside fields.
+    # In a file that ends its records in CR LF, Spark has turned CR LF inside fields into LF.
     def unified(text: Column) -> Column:
         return F.replace(text, F.lit("\r\n"), F.lit("\n"))
 
     def eat(rest: Column, cell: Column) -> Column:
-        """Take one field and its delimiter off the front of `rest`; null where it is not there."""
+        """Remove one field and its delimiter from the front of `rest`; null if it is not there."""
         inside, bare = F.concat(quoted(cell), end), F.concat(cell, end)
         return F.when(rest.startswith(inside), F.substr(rest, F.length(inside) + 1)).when(
             ~cell.startswith('"') & rest.startswith(bare), F.substr(rest, F.length(bare) + 1)

@@ -41,29 +41,29 @@ class RatingLabeler(
     labelCol : str, default 'label'
         Column to add, of type double: an index into `SENTIMENTS`.
     negativeMax : float, default 2.0
-        Ratings up to this one, itself included, are negative.
+        Ratings up to and including this one are negative.
     positiveMin : float, default 4.0
-        Ratings from this one on are positive; those in between are neutral. Must be above
-        `negativeMax`.
+        Ratings from this one on are positive; ratings between the two are neutral. It must be
+        above `negativeMax`.
     ratingMin, ratingMax : float, default 1.0 and 5.0
-        The scale, both ends included; what lies outside, and NaN, is invalid.
+        The scale, both ends included. A rating outside it, or NaN, is invalid.
     handleInvalid : {'error', 'keep', 'skip'}, default 'error'
-        What an invalid rating does: fail the Spark job that meets it, give a null label, or drop
-        the row.
+        Effect of an invalid rating: the Spark job fails, the label is null, or the row is
+        dropped.
 
     Raises
     ------
     SchemaError
-        Where the rating is missing or not numeric, or the label exists.
+        If the rating is missing or not numeric, or the label exists.
     ConfigError
-        Where the thresholds or the ends of the scale are not in order.
+        If the thresholds or the ends of the scale are not in order.
 
     Notes
     -----
-    A null rating is not invalid but unlabelled: its label is null, whatever `handleInvalid` says,
-    so that data to be scored may pass. One Spark SQL expression; no Python worker starts, and no
-    job runs before the result is asked for: with 'error', it is that job that fails, in Spark's
-    own error, which names this stage, the column and the rating.
+    A null rating is unlabelled, not invalid: its label is null for every `handleInvalid`, so that
+    data to be scored may pass. One Spark SQL expression; no Python worker starts, and no job runs
+    before an action asks for the result. With 'error', this job fails with Spark's own error,
+    which names this stage, the column and the rating.
 
     Examples
     --------
@@ -116,7 +116,7 @@ class RatingLabeler(
         name = self.getOrDefault(self.ratingCol)
         rating = quoted(name).cast("double")
         low, high = self.getOrDefault(self.ratingMin), self.getOrDefault(self.ratingMax)
-        # NaN is above every number to Spark, and so outside.
+        # For Spark, NaN is above every number, and so outside the scale.
         valid = rating.between(low, high)
         mode = self.getOrDefault(self.handleInvalid)
         if mode == "skip":

@@ -1,4 +1,4 @@
-"""What a reader gives back: reviews, rejected rows, and how many of each."""
+"""The result of a reader: reviews, rejected rows, and their counts."""
 
 import logging
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReadCounts:
-    """How many rows were read, and why some were rejected.
+    """Number of rows read, and of rejected rows by reason.
 
     Parameters
     ----------
@@ -29,12 +29,12 @@ class ReadCounts:
 
     @property
     def rejected(self) -> int:
-        """Rows that could not be used."""
+        """Number of rejected rows."""
         return sum(self.reasons.values())
 
     @property
     def reviews(self) -> int:
-        """Rows that could be used."""
+        """Number of usable rows."""
         return self.read - self.rejected
 
     def __str__(self) -> str:
@@ -44,45 +44,45 @@ class ReadCounts:
 
 @dataclass(frozen=True)
 class ReadResult:
-    """What a reader found: reviews and rejected rows, two views of one DataFrame.
+    """Result of a reader: reviews and rejected rows, two views of one DataFrame.
 
     Parameters
     ----------
     rows : DataFrame
-        Each row read: the columns of `REVIEWS`, then those of `REJECTED`; ``reason`` is null in a
-        row that can be used.
+        One row per row read: the columns of `REVIEWS`, then those of `REJECTED`. ``reason`` is
+        null in a usable row.
 
     Notes
     -----
-    Nothing is read until an action asks. Each action on `reviews` or `rejected` reads the data
-    anew; `persist` first where both, or the counts, are wanted: the first action then fills the
-    cache, and the rest read from there.
+    The data is read by actions. Each action on `reviews` or `rejected` reads it again. If you need
+    both, or the counts, call `persist` first: the first action then fills the cache, and later
+    actions read the cache.
     """
 
     rows: DataFrame
 
     @property
     def reviews(self) -> DataFrame:
-        """Rows that can be used, with the columns of `REVIEWS`."""
+        """Usable rows, with the columns of `REVIEWS`."""
         return self.rows.where(F.col("reason").isNull()).select(*REVIEWS.names)
 
     @property
     def rejected(self) -> DataFrame:
-        """Rows that cannot, with the columns of `REJECTED`."""
+        """Rejected rows, with the columns of `REJECTED`."""
         return self.rows.where(F.col("reason").isNotNull()).select(*REJECTED.names)
 
     def persist(self) -> "ReadResult":
-        """Keep the rows, in memory and what does not fit on disk, from the first action on."""
+        """Persist the rows in memory, or on disk if they do not fit, from the first action on."""
         self.rows.persist()
         return self
 
     def unpersist(self) -> "ReadResult":
-        """Let go of what `persist` keeps."""
+        """Remove the rows from the cache."""
         self.rows.unpersist()
         return self
 
     def counts(self) -> ReadCounts:
-        """Count the rows by outcome: one aggregation, one row per reason to the driver."""
+        """Count rows by reason, in one aggregation; the driver receives one row per reason."""
         found = {row.reason: row["count"] for row in self.rows.groupBy("reason").count().collect()}
         read = sum(found.values())
         found.pop(None, None)
@@ -90,7 +90,7 @@ class ReadResult:
         return ReadCounts(read, dict(order))
 
     def check(self, max_rejected: float = 0.05) -> ReadCounts:
-        """Count the rows, and refuse data of which too little can be used.
+        """Count the rows; raise DataError if too many are rejected.
 
         Parameters
         ----------
@@ -104,8 +104,8 @@ class ReadResult:
         Raises
         ------
         DataError
-            Where there are no rows, none can be used, or the share is exceeded. The message gives
-            counts by reason, never a text.
+            If there are no rows, all are rejected, or the share is exceeded. The message has counts
+            by reason, never a text.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""The schema of reviews, and which columns of other people's data stand for its own."""
+"""The schema of reviews, and the mapping of the columns of other data to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -46,23 +46,23 @@ REJECTED = T.StructType(
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """Which column of the data stands for which column of `REVIEWS`.
+    """Mapping from the columns of `REVIEWS` to the columns of the data.
 
     Parameters
     ----------
     review_text : str
         Column with the text.
     rating : str, optional
-        Column with the stars, 1 to 5. Only data to be scored does without.
+        Column with the rating, 1 to 5. Only data to be scored may lack it.
     review_id, product_id, age, title, recommended, positive_feedback_count, division, \
 department, class_name : str, optional
-        Columns for the rest. What is left out is null in the reviews; a ``review_id`` left out is
-        made from the content (see `read_reviews`).
+        The other columns. A column that is left out is null in the reviews; a ``review_id`` that is
+        left out is computed from the content (see `read_reviews`).
 
     Notes
     -----
-    Names are matched exactly. A column without a name in the header is called ``_c`` and its
-    index, as Spark does: ``_c0`` is an unnamed first one.
+    Names must match exactly. As in Spark, a column without a name in the header has the name
+    ``_c`` and its index: ``_c0`` is an unnamed first column.
 
     Examples
     --------
@@ -84,12 +84,12 @@ department, class_name : str, optional
 
     @classmethod
     def of(cls, columns: "ColumnMapping | Mapping[str, str | None]") -> "ColumnMapping":
-        """Make a mapping of a dictionary, our name -> their name; a mapping is returned as it is.
+        """Return a mapping from a dictionary, our name -> their name, or from a mapping.
 
         Raises
         ------
         ConfigError
-            Where a name on the left is none of ours, or one on the right is not a name.
+            If a key is not a column of `REVIEWS`, or a value is not a name.
         """
         if isinstance(columns, ColumnMapping):
             return columns
@@ -108,7 +108,7 @@ department, class_name : str, optional
         return cls(**given)
 
     def named(self) -> dict[str, str]:
-        """Our names -> theirs, without those left out, in the order of `REVIEWS`."""
+        """Return our names -> their names, without columns left out, in the order of `REVIEWS`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: values[name] for name in REVIEWS.names if values[name] is not None}
 

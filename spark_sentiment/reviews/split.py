@@ -1,4 +1,4 @@
-"""Parts of a table that no text straddles, chosen by a hash of the text."""
+"""Split a table by a hash of the text, so that equal texts are in one part."""
 
 import math
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from pyspark.sql.types import StringType
 
 from spark_sentiment.core import find, quoted
 
-_STEPS = 2**53  # as many as a double can tell apart in [0, 1)
+_STEPS = 2**53  # the number of doubles of equal distance in [0, 1)
 
 
 def text_place(text: Column, seed: int = 0) -> Column:
-    """Return a number in [0, 1) that depends on `seed` and the letters and digits of `text` alone.
+    """Return a number in [0, 1) that depends only on `seed` and the letters and digits of `text`.
 
-    Texts that differ in case, punctuation or white space get the same number; null gets that of
-    the empty text.
+    Texts that differ only in case, punctuation or whitespace get the same number. Null gets the
+    number of the empty text.
 
     Examples
     --------
@@ -32,39 +32,39 @@ def text_place(text: Column, seed: int = 0) -> Column:
 def split_by_text(
     df: DataFrame, textCol: str, seed: int = 0, fractions: Sequence[float] = (0.8, 0.2)
 ) -> list[DataFrame]:
-    """Cut `df` into parts so that equal texts, duplicates above all, end up in the same part.
+    """Split `df` into parts so that equal texts, such as duplicates, are in the same part.
 
     Parameters
     ----------
     df : DataFrame
         Any table; all its columns are kept.
     textCol : str
-        String column that decides. Case, punctuation and white space do not count; all rows
-        without text go to one part.
+        String column that determines the part. Case, punctuation and whitespace do not matter; all
+        rows without text are in one part.
     seed : int, default 0
-        Another seed, another split.
+        Seed of the split.
     fractions : sequence of float, default (0.8, 0.2)
-        Share of the distinct texts that each part gets in expectation; positive, summing to 1.
+        Expected share of the distinct texts in each part; positive, with a sum of 1.
 
     Returns
     -------
     list of DataFrame
-        One a fraction, in that order; together they hold each row of `df` exactly once.
+        One per fraction, in this order; together they hold each row of `df` exactly once.
 
     Raises
     ------
     SchemaError
-        Where `textCol` is missing or no string; before any job.
+        If `textCol` is missing or not a string; before any job.
     ValueError
-        Where a fraction is not positive or they do not sum to 1.
+        If a fraction is not positive, or their sum is not 1.
 
     Notes
     -----
-    A filter on a hash (64-bit xxHash): no shuffle, no pass of its own, no Python worker. Where a
-    text goes depends on nothing but text, seed and fractions, so a table that grows, or is
-    partitioned otherwise, never moves a text from test to training. The price is that sizes, those
-    of classes too, are right in expectation only: a class of n texts has n f of them in a part,
-    give or take sqrt(n f (1 - f)).
+    A filter on a hash (64-bit xxHash): no shuffle, no separate pass, no Python worker. The part of
+    a text depends only on text, seed and fractions: a text never moves from test to training when
+    the table grows or its partitioning changes. The sizes, also those of classes, are therefore
+    not exact: a part of fraction f has n f of the n texts of a class, with a standard deviation of
+    sqrt(n f (1 - f)).
 
     Examples
     --------

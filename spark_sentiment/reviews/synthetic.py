@@ -1,9 +1,9 @@
-"""Synthetic reviews: seeded, of any size, made inside Spark, with a bias that is known.
+"""Generate synthetic reviews inside Spark: seeded, of any size, with a known bias.
 
-Each row is a function of the seed and its number alone, so a table is the same on a laptop and on
-a cluster, whatever its partitions. Words go with the rating, but loosely: some reviewers praise
-what they rate low, many sentences say nothing. Shares of ratings, ages and departments are like
-those of a clothing shop. All sentences were written for this module.
+Each row is a function of the seed and its number only, so a table is the same on a laptop and on
+a cluster, for any partitioning. Words correlate with the rating, but not strictly: some reviewers
+praise an item and rate it low, and many sentences are neutral. Shares of ratings, ages and
+departments are like those of a clothing shop. All sentences were written for this module.
 """
 
 import math
@@ -22,7 +22,7 @@ RATINGS = (0.036, 0.067, 0.122, 0.216, 0.559)
 """Probabilities of 1 to 5 stars."""
 
 _Class = tuple[str, str, str, str, int]
-# Division, department, class, what a review calls the thing, weight.
+# Division, department, class, name of the item in a review, weight.
 _CLASSES: list[_Class] = [
     ("General", "Dresses", "Dresses", "dress", 159),
     ("General Petite", "Dresses", "Dresses", "dress", 110),
@@ -53,10 +53,10 @@ _CLASSES: list[_Class] = [
 ]
 _AGES = {a: math.exp(-0.5 * (math.log((a - 8) / 29.0) / 0.36) ** 2) for a in range(18, 100)}
 _CATEGORIES = {"division": 0, "department": 1, "class_name": 2}
-_RECOMMENDED = (0.02, 0.06, 0.41, 0.97, 0.998)  # share that recommends, by stars
+_RECOMMENDED = (0.02, 0.06, 0.41, 0.97, 0.998)  # share that recommends, by rating
 
-# The mood a text is written in, by stars: negative, neutral, positive. It is what keeps words and
-# stars from agreeing always.
+# Mood of a text by rating: negative, neutral, positive. Because of the mood, words and rating do
+# not always agree.
 _MOODS = (
     (0.92, 0.07, 0.01),
     (0.76, 0.21, 0.03),
@@ -64,7 +64,7 @@ _MOODS = (
     (0.02, 0.11, 0.87),
     (0.00, 0.02, 0.98),
 )
-# What kinds of sentence a mood is made of, in 20ths: good, bad, torn, plain.
+# Kinds of sentences of a mood, in 20ths: good, bad, torn, plain.
 _MIX = ((2, 10, 3, 5), (5, 5, 6, 4), (10, 1, 2, 7))
 
 _COUNTS = [2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8]  # sentences in a text
@@ -72,31 +72,31 @@ _COUNTS = [2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8]  # sentences in a tex
 
 @dataclass(frozen=True)
 class Bias:
-    """A dial: how many rows one group has, and how much worse it rates.
+    """Bias of the generated reviews: size of one group, and how much lower its ratings are.
 
     Parameters
     ----------
     facet : {'division', 'department', 'class_name', 'age'}
-        Column that tells the groups apart.
+        Column that defines the groups.
     value : str, optional
         For a categorical facet: rows with this value are group d, all others group a.
     threshold : int, optional
         For age: rows above it are group d.
     share : float, optional
-        Share of group d in all rows, above 0 and below 1; by default what it has anyway.
+        Share of group d in all rows, above 0 and below 1; by default its share without bias.
     shift : float, default 0
-        By how much ratings of 4 and 5 are less probable in d than in a, -1 to 1. Ratings over all
-        rows keep the shares of `RATINGS`.
+        Difference between the probabilities of ratings of 4 and 5 in a and in d, -1 to 1. Over all
+        rows, the ratings keep the shares of `RATINGS`.
 
     Raises
     ------
     ConfigError
-        Where the group does not exist, or no probabilities fit such a shift.
+        If the group does not exist, or the shift needs a probability outside 0 to 1.
 
     Notes
     -----
     With p the share of d and s the shift, 4 or 5 stars have probability 0.775 + s p in a and
-    0.775 - s (1 - p) in d. Inside 1 to 3 and inside 4 to 5 stars, proportions stay.
+    0.775 - s (1 - p) in d. The proportions within 1 to 3 stars and within 4 to 5 stars stay.
 
     Examples
     --------
@@ -131,22 +131,22 @@ class Bias:
 
     @property
     def probability(self) -> float:
-        """Probability that a row is in group d."""
+        """Return the probability that a row is in group d."""
         return self._natural() if self.share is None else self.share
 
     def ratings(self, *, d: bool) -> tuple[float, ...]:
-        """Probabilities of 1 to 5 stars in group d, or else in group a."""
+        """Return the probabilities of 1 to 5 stars in group d or in group a."""
         move = self.shift * (self.probability - 1 if d else self.probability)
         good = sum(RATINGS[3:])
         up, down = (good + move) / good, (1 - good - move) / (1 - good)
         return tuple(p * (up if i >= 3 else down) for i, p in enumerate(RATINGS))
 
     def true_ci(self) -> float:
-        """Class imbalance (n_a - n_d) / (n_a + n_d) in expectation."""
+        """Return the expected class imbalance (n_a - n_d) / (n_a + n_d)."""
         return 1 - 2 * self.probability
 
     def true_dpl(self, positive: Collection[int] = (4, 5)) -> float:
-        """Difference in proportions of labels, q_a - q_d, in expectation.
+        """Return the expected difference in proportions of labels, q_a - q_d.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class Bias:
         return sum(row[4] for row in _CLASSES if self.holds(row)) / total
 
     def holds(self, row: "_Class | int") -> bool:
-        """Say whether a row of this class, or of this age, is in group d by its facet."""
+        """Tell whether a row of this class, or of this age, is in group d."""
         if isinstance(row, int):
             return self.threshold is not None and row > self.threshold
         return self.facet != "age" and row[_CATEGORIES[self.facet]] == self.value
@@ -178,36 +178,36 @@ def generate_reviews(
     bias: Bias | None = None,
     partitions: int | None = None,
 ) -> DataFrame:
-    """Make synthetic reviews.
+    """Generate synthetic reviews.
 
     Parameters
     ----------
     spark : SparkSession
-        Session to make them in.
+        Session to generate them in.
     rows : int
-        How many, 0 or more.
+        Number of rows, 0 or more.
     seed : int, default 7
-        Whole number of 64 bits; another seed gives other reviews.
+        Whole number of 64 bits. Each seed gives other reviews.
     bias : Bias, optional
-        What to dial in; by default ratings do not depend on age or category.
+        Bias of the ratings; by default they do not depend on age or category.
     partitions : int, optional
-        Partitions of the result; Spark's default parallelism if left out.
+        Number of partitions; by default Spark's default parallelism.
 
     Returns
     -------
     DataFrame
-        Columns of `REVIEWS`. About one title in six is null; nothing else is. One row in 200
-        repeats another in all but its ``review_id``.
+        Columns of `REVIEWS`. About one title in six is null; other columns are never null. One
+        row in 200 repeats another row in all columns but ``review_id``.
 
     Raises
     ------
     ConfigError
-        Where `rows` is negative or `seed` has more than 64 bits.
+        If `rows` is negative or `seed` has more than 64 bits.
 
     Notes
     -----
-    Column expressions over a range: nothing is held, no Python worker starts, and row i is the
-    same for the same seed and bias in a table of any size and partitions.
+    Column expressions over a range: no data is stored, and no Python worker starts. Row i depends
+    only on seed and bias, not on the size of the table or its partitions.
 
     Examples
     --------
@@ -227,15 +227,15 @@ def generate_reviews(
 
 
 def _layers(seed: int, bias: Bias | None) -> list[dict[str, str]]:
-    """Return the columns to add to ``id``, as SQL, layer by layer; the last are the reviews'.
+    """Return the columns to add to ``id``, as SQL, by layer; the last layer has the review columns.
 
-    SQL, because the same plan built of Column calls costs hundreds of trips to the JVM. What is
-    used twice has a layer of its own, and what can wait stands in the layer of the sentences: a
-    layer with a lambda is compiled in small pieces, others become one method, which the JVM
-    interprets where it is long.
+    SQL, because the same plan of Column calls needs hundreds of calls into the JVM. A value that is
+    used twice has a layer of its own. Other values are in the layer of the sentences: Spark
+    compiles a layer with a lambda in small pieces, and other layers to one method, which the JVM
+    interprets if it is long.
     """
     draw = _Draws(seed)
-    # A copied row takes everything from the head of its block of 64.
+    # A copied row takes all values from the first row of its block of 64.
     keyed = {"key": f"IF({draw.uniform('copied', of='id')} < 0.005D, id - id % 64, id)"}
     drawn = {
         "in_d": "false" if bias is None else f"{draw.uniform('group')} < {bias.probability!r}D",
@@ -312,7 +312,7 @@ def _layers(seed: int, bias: Bias | None) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class _Draws:
-    """Random draws as SQL: each depends on the seed, the row's key and the draw's name alone."""
+    """Random draws as SQL; each depends only on the seed, the row's key and the draw's name."""
 
     seed: int
 
@@ -329,7 +329,7 @@ class _Draws:
         return f"int(pmod({self.bits(name)}, {size}))"
 
     def any_of(self, name: str, values: Sequence[str]) -> str:
-        """Return one of `values`, each as likely."""
+        """Return one of `values`, with equal probability."""
         return _at(_strings(values), self.below(name, len(values)))
 
     def one_of(
@@ -341,7 +341,7 @@ class _Draws:
     ) -> str:
         """Return one of `values`, by weight, to about one part in a thousand.
 
-        With `in_d`, rows of group d get the values that it marks, and the others the rest.
+        With `in_d`, rows of group d get the values that it marks, and other rows get the others.
         """
         if in_d is not None:
             d, a = (
@@ -362,10 +362,10 @@ class _Draws:
 
 
 def _sentences() -> str:
-    """Draw 2 to 8 sentences, of the kinds that the mood is made of, as an array.
+    """Draw 2 to 8 sentences, of the kinds of the mood, as an array.
 
-    Every other one is a subject and a predicate, the rest are whole. A lambda, not an expression
-    per sentence: it is the same few nodes however many sentences there are.
+    Every other sentence consists of a subject and a predicate; the others are whole sentences. A
+    lambda, not an expression per sentence: the plan has the same size for any number of sentences.
     """
     kinds = [kind for mix in _MIX for kind, count in enumerate(mix) for _ in range(count)]
     size = len(STATEMENTS[0])
@@ -388,12 +388,12 @@ _CURLED = "'\\'\"', '\u2019\u201d'"
 
 
 def _edges(probabilities: Sequence[float]) -> list[float]:
-    """Return where [0, 1) is cut into parts of these lengths."""
+    """Return the ends of the parts of [0, 1) that have these lengths."""
     return list(accumulate(probabilities))[:-1]
 
 
 def _filled(text: str) -> str:
-    """Put the row's item and color in their places."""
+    """Insert the item and the color of the row."""
     return f"replace(replace({text}, '#i', item), '#c', color)"
 
 
@@ -409,6 +409,6 @@ def _strings(values: Sequence[str]) -> str:
 
 
 def _numbers(values: Sequence[int] | Sequence[float]) -> str:
-    """Write a table of numbers likewise."""
+    """Write a table of numbers as one literal."""
     kind = "int" if isinstance(values[0], int) else "double"
     return f"cast({_strings([repr(value) for value in values])} AS array<{kind}>)"
