@@ -261,11 +261,15 @@ V = Vectors.dense([1.0])
             "'features' holds vectors of different sizes, from 1 to 2",
         ),
         ({"targets": {3: 5}}, [(1.0, V), (0.0, V)], "class 3, .*holds 0, 1"),
-        ({"targets": {1: 1}}, [(1.0, V), (1.0, V), (0.0, V)], "1 rows of class 1, less than the 2"),
+        (
+            {"targets": {1: 1}},
+            [(1.0, V), (1.0, V), (0.0, V)],
+            "targets sets class 1 to 1 rows, less than its 2",
+        ),
         (
             {"targets": {1: 3}, "method": "under"},
             [(1.0, V), (0.0, V)],
-            "3 rows of class 1, more than the 1",
+            "targets sets class 1 to 3 rows, more than its 1",
         ),
     ],
     ids=["empty", "one", "null label", "null vector", "sizes", "unknown", "less", "more"],
