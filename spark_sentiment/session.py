@@ -11,11 +11,11 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from delta import configure_spark_with_delta_pip
 from pyspark.sql import SparkSession
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import SetupError
 
 JAVA = (8, 11, 17)
@@ -32,8 +32,6 @@ _SAGEMAKER_EXCLUDES = "com.amazonaws:aws-java-sdk-bundle,org.wildfly.openssl:wil
 # that code fast took a third of two cores; what runs for longer is made fast a little later.
 _JAVA = "-XX:CompileThresholdScaling=4 -XX:+UseParallelGC"
 # Asked for by their bare names thousands of times while PySpark builds columns and plans.
-_CLASSES = ("functions", "Column", "PythonUtils", "PythonRDD", "SparkSession")
-_PACKAGES = ("org", "apache", "spark", "sql", "catalyst", "expressions")
 # What Spark's launcher tells the Python driver it has started.
 _LAUNCHED = "PYSPARK_GATEWAY_PORT"
 
@@ -116,7 +114,7 @@ def get_session(
     active = SparkSession.getActiveSession()
     if active is None:
         active = _built(app, master, conf or {}, packages, sagemaker)
-    _remember_classes(active)
+    jvm.remember_classes(active)
     return active
 
 
@@ -168,20 +166,6 @@ def _built(
             builder = builder.config("spark.jars", ",".join(jars))
         built: SparkSession = builder.getOrCreate()
     return built
-
-
-def _remember_classes(spark: SparkSession) -> None:
-    """Look up once the Java classes that PySpark looks up anew with each column it makes.
-
-    Such a lookup by a bare name tries the name in each imported package and so searches every jar
-    on the class path for classes that do not exist: a millisecond each, most of the time of
-    ``F.col``.
-    """
-    view: Any = spark._jvm
-    for name in _CLASSES:
-        vars(view)[name] = getattr(view, name)
-    for name in _PACKAGES:
-        vars(view)[name] = view = getattr(view, name)
 
 
 def sagemaker_jars() -> list[str]:

@@ -28,6 +28,7 @@ LAYERS: dict[str, set[str]] = {
 LAYERS["jobs"] = set(LAYERS) - {"standin"}
 
 ONLY = {
+    "py4j": {"core.jvm"},
     "delta": {"tables.delta", "session"},
     "sparknlp": {"embedding.spark_nlp"},
     "openvino": {"embedding.engines"},
@@ -44,6 +45,10 @@ ONLY = {
 }
 """Libraries that a few modules alone may import."""
 
+
+PRIVATE = {"_jvm", "_jsc", "_jdf", "_jdt", "_jsparkSession", "_jseq", "_jmap", "_gateway", "_jc"}
+"""PySpark's private ways into the JVM. MLlib's own wrappers (``_java_obj``) are not among them:
+`schema_after` and sagemaker_pyspark's estimators ask the Java object of a stage they are given."""
 
 FORMATS = {"spark_sentiment.sagemaker.formats"}
 """A face of its own: what goes over the wire is written by one side and read by the other."""
@@ -114,6 +119,19 @@ def test_a_library_is_imported_by_its_own_module_alone(library: str) -> None:
     assert users
     allowed = ONLY[library]
     assert not [name for name in users if not any(fnmatch(name, known) for known in allowed)]
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_one_module_reaches_into_the_jvm(name: str) -> None:
+    tree = ast.parse(PACKAGE.joinpath(*name.split(".")).with_suffix(".py").read_text())
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} & PRIVATE
+    imported = {module for module, _ in MODULES[name]}
+    if name == "core.jvm":
+        assert used
+        assert "pyspark.java_gateway" in imported
+    else:
+        assert not used
+        assert "pyspark.java_gateway" not in imported
 
 
 def test_no_module_pickles() -> None:

@@ -1,9 +1,11 @@
-"""What every stage stands on: Param converters, schema checks, columns by name.
+"""What every stage stands on: Param converters, schema checks, columns by name, Spark's JVM.
 
 ``params`` holds the converters that check a Param's value, ``columns`` the checks of a schema and
-the ways from vectors to arrays and back. Nothing here knows reviews, tables or jobs.
+the ways from vectors to arrays and back. ``jvm`` is the one module that calls Java. Nothing here
+knows reviews, tables or jobs.
 """
 
+from spark_sentiment.core import jvm
 from spark_sentiment.core.columns import (
     VECTOR,
     absent,
@@ -15,6 +17,7 @@ from spark_sentiment.core.columns import (
     to_array,
     to_vector,
 )
+from spark_sentiment.core.jvm import detach
 from spark_sentiment.core.params import (
     boolean,
     by_label,
@@ -47,8 +50,10 @@ __all__ = [
     "appended",
     "boolean",
     "by_label",
+    "detach",
     "find",
     "integer",
+    "jvm",
     "lookup",
     "names_by_key",
     "number",

@@ -12,6 +12,7 @@ from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, NumericType, StringType, StructField, StructType
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import SchemaError
 
 VECTOR = VectorUDT()
@@ -90,7 +91,7 @@ def schema_after(stage: Any, schema: StructType) -> StructType:
         return schema
     stage._transfer_params_to_java()
     try:
-        out = stage._java_obj.transformSchema(session._jsparkSession.parseDataType(schema.json()))
+        out = stage._java_obj.transformSchema(jvm.java_type(session, schema))
     except IllegalArgumentException as error:
         raise SchemaError(
             f"{stage.uid}: {str(error).removeprefix('requirement failed: ')}"

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from safetensors import SafetensorError, safe_open
 
+from spark_sentiment.core import jvm
 from spark_sentiment.embedding.cache import cache_folder, drafted
 from spark_sentiment.errors import CheckpointError
 
@@ -406,17 +407,9 @@ def _pooling(folder: Path) -> tuple[str | None, str]:
 
 def _fetch(spark: SparkSession, address: str) -> Path:
     """Copy a remote checkpoint folder into the cache, once per state of its files."""
-    jvm: Any = spark._jvm
-    conf = spark._jsc.hadoopConfiguration()
-    root = jvm.org.apache.hadoop.fs.Path(address.rstrip("/"))
+    root = address.rstrip("/")
     try:
-        system = root.getFileSystem(conf)
-        found = {}
-        for part in REQUIRED + OPTIONAL:
-            path = jvm.org.apache.hadoop.fs.Path(root, part)
-            if system.exists(path):
-                status = system.getFileStatus(path)
-                found[part] = (status.getLen(), status.getModificationTime())
+        found = jvm.file_states(spark, root, REQUIRED + OPTIONAL)
         lacking = [part for part in REQUIRED if part not in found]
         if lacking:
             raise CheckpointError(
@@ -433,10 +426,7 @@ def _fetch(spark: SparkSession, address: str) -> Path:
             for part, (length, _) in found.items():
                 target = draft / part
                 target.parent.mkdir(exist_ok=True)
-                source = jvm.org.apache.hadoop.fs.Path(root, part)
-                destination = jvm.org.apache.hadoop.fs.Path(target.as_uri())
-                # False: keep the source. True: write no checksum file beside the copy.
-                system.copyToLocalFile(False, source, destination, True)
+                jvm.copy_to_local(spark, f"{root}/{part}", target)
                 if target.stat().st_size != length:
                     raise CheckpointError(
                         f"checkpoint {address}: {part} came as {target.stat().st_size} of "

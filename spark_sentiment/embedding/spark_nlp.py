@@ -17,6 +17,7 @@ from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
+from spark_sentiment.core import jvm
 from spark_sentiment.embedding.cache import cache_folder, drafted
 from spark_sentiment.embedding.convert import Converted, convert
 from spark_sentiment.errors import CheckpointError, SetupError
@@ -154,14 +155,10 @@ def _annotators(spark: SparkSession) -> tuple[Any, Any]:
         raise SetupError(
             "Spark NLP's Python package is missing; install spark-sentiment[spark-nlp]"
         ) from error
-    jvm: Any = spark._jvm
-    try:
-        loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
-        jvm.java.lang.Class.forName("com.johnsnowlabs.nlp.DocumentAssembler", True, loader)
-    except Exception as error:  # py4j's wrapping of ClassNotFoundException
+    if not jvm.has_class(spark, "com.johnsnowlabs.nlp.DocumentAssembler"):
         raise SetupError(
             "Spark NLP's jar is not on the class path; start the session with spark_nlp_conf()"
-        ) from error
+        )
     return base, annotator
 
 

@@ -13,7 +13,7 @@ from pyspark.sql.types import StructType
 from spark_sentiment.balance import ClassWeights, Resampled
 from spark_sentiment.bias import GROUPS, METRICS, BiasReport, Gate
 from spark_sentiment.classification import classifier
-from spark_sentiment.core import schema_after
+from spark_sentiment.core import detach, schema_after
 from spark_sentiment.embedding import BertEmbeddings
 from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.jobs.config import Bias, Config
@@ -243,7 +243,7 @@ def fit(stages: Sequence[Any], df: DataFrame) -> PipelineModel:
         Where a text column has no word that is frequent enough to learn from.
     """
     fixed = list(takewhile(lambda stage: isinstance(stage, Transformer), stages))
-    made = detached(PipelineModel(fixed).transform(df)).persist()
+    made = detach(PipelineModel(fixed).transform(df)).persist()
     try:
         learned = Pipeline(stages=list(stages[len(fixed) :])).fit(made)
     except IllegalArgumentException:
@@ -277,25 +277,11 @@ def _check_words(stages: Sequence[Any], df: DataFrame) -> None:
             )
 
 
-def detached(df: DataFrame) -> DataFrame:
-    """Return the same rows under a plan of their own.
-
-    Spark goes through the whole plan of a table with each query on it, kept in memory or not. The
-    plan of a cleaned text is large: of a job of small tables, that took a sixth of the time. What
-    is lost with an executor is still computed again.
-    """
-    spark: Any = df.sparkSession
-    rows = df._jdf.queryExecution().toRdd()
-    return DataFrame(
-        spark._jsparkSession.internalCreateDataFrame(rows, df._jdf.schema(), False), spark
-    )
-
-
 def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -> DataFrame:
     """Put `df` through a fitted pipeline; `embed` does what a `BertEmbeddings` stage would."""
     for stage in model.stages:
         if embed is not None and isinstance(stage, BertEmbeddings):
-            df = detached(embed(stage, detached(df)))
+            df = detach(embed(stage, detach(df)))
         else:
             df = stage.transform(df)
     return df

@@ -19,6 +19,7 @@ from spark_sentiment.bias import (
     require_gates,
 )
 from spark_sentiment.classification import Confusion, class_rows, confusion
+from spark_sentiment.core import detach
 from spark_sentiment.errors import DataError
 from spark_sentiment.jobs import pipeline, summary, workspace
 from spark_sentiment.jobs.config import Config
@@ -199,7 +200,7 @@ def _learn(
     stages: list[Any] = pipeline.preparation(conf)
     report, embedding = pipeline.report(conf), pipeline.embedding(conf)
     with steps("cleaning and labelling") as step:
-        ready = pipeline.detached(PipelineModel(stages).transform(reviews)).persist()
+        ready = detach(PipelineModel(stages).transform(reviews)).persist()
         classes = _classes(ready)
         step.rows = sum(classes)
     with steps("writing features"):
@@ -211,7 +212,7 @@ def _learn(
             bias += measured.rows
             stages.append(measured)
     if embedding is not None:
-        ready = pipeline.detached(workspace.kept_embeddings(run, steps)(embedding, ready)).persist()
+        ready = detach(workspace.kept_embeddings(run, steps)(embedding, ready)).persist()
         stages.append(embedding)
     train_part, test_part = _parts(ready, conf)
     with steps("training"):

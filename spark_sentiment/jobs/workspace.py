@@ -8,6 +8,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_sentiment.core import jvm
 from spark_sentiment.embedding import BertEmbeddings
 from spark_sentiment.errors import DataError
 from spark_sentiment.jobs.config import Config
@@ -83,10 +84,8 @@ def model_folder(conf: Config, name: str) -> str:
 
 def is_there(spark: SparkSession, path: str) -> bool:
     """Tell whether Spark finds a file or folder at `path`."""
-    jvm: Any = spark._jvm
-    place = jvm.org.apache.hadoop.fs.Path(path)
     with table_errors(path, "look for it", rows=False):
-        return bool(place.getFileSystem(spark._jsc.hadoopConfiguration()).exists(place))
+        return jvm.file_exists(spark, path)
 
 
 def settings(conf: Config) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import closing
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import DataError, SchemaError
 from spark_sentiment.reviews.checks import positions, sorted_out
 from spark_sentiment.reviews.results import ReadResult
@@ -264,22 +265,13 @@ def _header(
 
 def _first_record(spark: SparkSession, file: str, encoding: str) -> str:
     """Read the first line that is not empty, and further lines while a quote is open; or ''."""
-    jvm: Any = spark._jvm
-    conf = spark._jsc.hadoopConfiguration()
-    path = jvm.org.apache.hadoop.fs.Path(jvm.java.net.URI(file))
-    stream = path.getFileSystem(conf).open(path)
-    try:
-        codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(conf).getCodec(path)
-        plain = codec.createInputStream(stream) if codec else stream
-        reader = jvm.java.io.BufferedReader(jvm.java.io.InputStreamReader(plain, encoding))
-        record = ""
-        for line in iter(reader.readLine, None):
+    record = ""
+    with closing(jvm.read_lines(spark, file, encoding)) as lines:
+        for line in lines:
             record += line.removeprefix("\ufeff") if not record else "\n" + line
             if record and record.count('"') % 2 == 0:
                 break
-        return record
-    finally:
-        stream.close()
+    return record
 
 
 def _whole_record(cells: list[str], delimiter: str) -> Column:

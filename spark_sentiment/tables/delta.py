@@ -32,6 +32,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType, MapType, StructType
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import RunConflictError, SchemaError, TableError
 from spark_sentiment.tables.errors import KEY_TWICE, table_errors
 from spark_sentiment.tables.schemas import TABLES, TableSpec, aligned, declared, mismatch
@@ -134,12 +135,7 @@ class Tables:
             if self._base is None:
                 self._spark.sql(f"CREATE DATABASE IF NOT EXISTS {self._database}")
             folder = self._base or self._spark.catalog.getDatabase(str(self._database)).locationUri
-            path, system = _file_system(self._spark, folder)
-            system.mkdirs(path)
-            jvm: Any = self._spark._jvm
-            probe = jvm.org.apache.hadoop.fs.Path(path, f"_probe-{uuid.uuid4().hex}")
-            system.create(probe, False).close()
-            system.delete(probe, False)
+            jvm.probe_folder(self._spark, folder, f"_probe-{uuid.uuid4().hex}")
 
     def create(self, *names: str) -> None:
         """Make the tables called `names`, all by default, where they are not there yet.
@@ -327,8 +323,7 @@ class Tables:
 
     def delta_version(self) -> str:
         """Return the version of Delta Lake that the session runs."""
-        jvm: Any = self._spark._jvm
-        return str(getattr(jvm.io.delta, "package").VERSION())  # noqa: B009
+        return jvm.delta_version(self._spark)
 
     def _append_as(
         self, name: str, rows: DataFrame, run_id: str, part: str, fingerprint: str
@@ -356,7 +351,7 @@ class Tables:
     def _seen(self, name: str, app: str, token: int) -> bool:
         """Tell whether `app` appended with `token`; raise where it did with another."""
         with table_errors(self._where(name), "read its transactions", rows=False):
-            known = _committed(self._snapshot(name), app)
+            known = jvm.delta_transaction(self._snapshot(name), app)
         if known not in (None, token):
             raise RunConflictError(
                 f"{self._where(name)}: run '{app}' appended here before, with other input; "
@@ -375,9 +370,10 @@ class Tables:
 
     def _snapshot(self, name: str) -> Any:
         """Return Delta's own view of the table's latest state: no job where it has not changed."""
-        delta: Any = self._delta(name)
-        none = self._spark._jvm.scala.Option.empty()  # type: ignore[union-attr]
-        return delta._jdt.deltaLog().update(False, none, none)
+        self._delta(name)  # raises where there is no table, which has a log too
+        location = self.location(name)
+        named = {"path": location} if self._base else {"table": location}
+        return jvm.delta_snapshot(self._spark, jvm.delta_log(self._spark, **named))
 
     def _builder(self, spec: TableSpec) -> Any:
         builder = DeltaTable.createIfNotExists(self._spark).comment(spec.comment)
@@ -446,25 +442,6 @@ def _hashable(df: DataFrame) -> Iterable[Column]:
         yield F.to_json(column) if isinstance(field.dataType, MapType) else column
 
 
-def _committed(snapshot: Any, app: str) -> int | None:
-    """Return the number of application `app` in a state of a table; None where it has none.
-
-    Delta writes them into the small file that describes each commit, while they are a hundred or
-    fewer; to gather them from the log, as its own ``transactions`` does, takes two Spark jobs.
-    """
-    described = snapshot.checksumOpt()
-    listed = described.get().setTransactions() if described.isDefined() else described
-    if not listed.isDefined():
-        found = snapshot.transactions().get(app)
-        return int(found.get()) if found.isDefined() else None
-    each = listed.get().iterator()
-    while each.hasNext():
-        one = each.next()
-        if one.appId() == app:
-            return int(one.version())
-    return None
-
-
 def _token(fingerprint: str) -> int:
     whole = int.from_bytes(hashlib.sha256(fingerprint.encode()).digest(), "big")
     return whole >> (256 - _TOKEN_BITS)
@@ -474,12 +451,4 @@ def _absolute(spark: SparkSession, base: str) -> str:
     """Return where `base` is from the root of its file system: Delta takes no relative folder."""
     if base.startswith("/") or urlsplit(base).scheme:
         return base
-    path, system = _file_system(spark, base)
-    return str(system.makeQualified(path).toString())
-
-
-def _file_system(spark: SparkSession, folder: str) -> tuple[Any, Any]:
-    """Return Hadoop's path of `folder`, and the file system that it is on."""
-    jvm: Any = spark._jvm
-    path = jvm.org.apache.hadoop.fs.Path(folder)
-    return path, path.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+    return jvm.absolute_path(spark, base)

@@ -3,11 +3,8 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors.exceptions.captured import CapturedException
-
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import TableError
 
 _CONSTRAINT = re.compile(r"CHECK constraint (\w+)")
@@ -37,7 +34,7 @@ def table_errors(where: str, doing: str, *, rows: bool = True) -> Iterator[None]
     """
     try:
         yield
-    except (Py4JJavaError, CapturedException) as error:
+    except jvm.JAVA_ERRORS as error:
         told = _told(error, doing, rows)
         if told is None:
             raise
@@ -45,9 +42,9 @@ def table_errors(where: str, doing: str, *, rows: bool = True) -> Iterator[None]
         raise TableError(f"{where}: {told}") from None
 
 
-def _told(error: Py4JJavaError | CapturedException, doing: str, rows: bool) -> str | None:
+def _told(error: Exception, doing: str, rows: bool) -> str | None:
     """Return the message for `error`, or None where the table is not to blame."""
-    chain = list(_causes(error))
+    chain = list(jvm.java_causes(error))
     for kind, message in chain:
         if KEY_TWICE in message:
             return f"cannot {doing}: two rows have the same key; nothing was written"
@@ -74,16 +71,6 @@ def _broken(message: str) -> str:
         return f"column '{column[1]}' is null in a row, which NOT NULL forbids; nothing was written"
     name = check[1] if check else "unknown"
     return f"a row breaks the constraint '{name}'; nothing was written"
-
-
-def _causes(error: Py4JJavaError | CapturedException) -> Iterator[tuple[str, str]]:
-    """Yield class and message of the Java error and its causes, outermost first."""
-    java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
-    if java is None:
-        yield f"{type(error).__module__}.{type(error).__name__}", str(error)
-    while java is not None:
-        yield java.getClass().getName(), str(java.getMessage() or "")
-        java = java.getCause()
 
 
 def _line(message: str) -> str:

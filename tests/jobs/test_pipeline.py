@@ -4,18 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chispa import assert_df_equality
 from helpers.checkpoints import shared_tiny_checkpoint
 from pyspark.ml import Pipeline
-from pyspark.ml.linalg import Vectors, VectorUDT
+from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType, StructType
+from pyspark.sql.types import StructType
 
 from spark_sentiment.errors import ConfigError, DataError, SchemaError
 from spark_sentiment.jobs import config, pipeline
 from spark_sentiment.reviews.schema import REVIEWS
-from spark_sentiment.text.cleaner import TextCleaner
 
 LOCAL = Path(__file__).parents[2] / "conf" / "local.yaml"
 
@@ -127,13 +125,3 @@ def test_metrics_are_told_apart_by_phase() -> None:
 def test_a_gate_on_no_metric_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"bias.gates: gate on unknown metric 'DPX'"):
         pipeline.gates(conf("bias.gates=[{metric: DPX, high: 1}]").bias)
-
-
-def test_a_detached_table_has_the_same_rows_and_a_plan_of_its_own(spark: SparkSession) -> None:
-    rows = [("It's <b>soft</b>", None), (None, Vectors.dense([1.0, 2.0]))]
-    table = spark.createDataFrame(rows, StructType().add("t", StringType()).add("v", VectorUDT()))
-    cleaned = TextCleaner(inputCols=["t"], outputCol="clean").transform(table)
-    alone = pipeline.detached(cleaned)
-    assert_df_equality(alone, cleaned)
-    assert "regexp" in cleaned._jdf.queryExecution().optimizedPlan().toString()
-    assert "regexp" not in alone._jdf.queryExecution().optimizedPlan().toString()

@@ -9,12 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from py4j.java_gateway import JavaClass
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
-from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import SparkSession
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import SageMakerError, SetupError
 from spark_sentiment.sagemaker.aws.clients import NO_ACCOUNT, Site
 from spark_sentiment.sagemaker.aws.resources import split_uri
@@ -82,8 +79,7 @@ def check_s3(spark: SparkSession, uid: str) -> None:
 
 
 def _check(spark: SparkSession, uid: str, needed: Mapping[str, str]) -> None:
-    loader: Any = spark._jvm
-    missing = [jar for name, jar in needed.items() if not _is_there(loader, name)]
+    missing = [jar for name, jar in needed.items() if not jvm.has_class(spark, name)]
     if missing:
         raise SetupError(
             f"{uid}: Spark was started without {' and '.join(missing)}; start it with "
@@ -98,14 +94,7 @@ def path(spark: SparkSession, uri: str) -> str:
 
 
 def _has_emrfs(spark: SparkSession) -> bool:
-    return "EmrFileSystem" in (spark._jsc.hadoopConfiguration().get("fs.s3.impl") or "")
-
-
-def _is_there(jvm: Any, name: str) -> bool:
-    found = jvm
-    for part in name.split("."):
-        found = getattr(found, part)
-    return isinstance(found, JavaClass)
+    return "EmrFileSystem" in (jvm.hadoop_conf(spark).get("fs.s3.impl") or "")
 
 
 def reach_bucket(spark: SparkSession, site: Site, uri: str) -> None:
@@ -113,8 +102,6 @@ def reach_bucket(spark: SparkSession, site: Site, uri: str) -> None:
     bucket, _ = split_uri(uri)
     if site.url is None:
         return
-    jvm: Any = spark._jvm
-    conf: Any = spark._jsc.hadoopConfiguration()
     settings = {
         "endpoint": site.url,
         "path.style.access": "true",
@@ -127,12 +114,9 @@ def reach_bucket(spark: SparkSession, site: Site, uri: str) -> None:
             "secret.key": NO_ACCOUNT["aws_secret_access_key"],
         }
     keys = {f"fs.s3a.bucket.{bucket}.{name}": value for name, value in settings.items()}
-    if all(conf.get(key) == value for key, value in keys.items()):
-        return
-    for key, value in keys.items():
-        conf.set(key, value)
-    # Hadoop keeps a client for each bucket, with the address that it was made for.
-    jvm.org.apache.hadoop.fs.FileSystem.get(jvm.java.net.URI(f"s3a://{bucket}/"), conf).close()
+    if jvm.set_hadoop(spark, keys):
+        # Hadoop keeps a client for each bucket, with the address that it was made for.
+        jvm.forget_file_system(spark, f"s3a://{bucket}/")
 
 
 def fit(
@@ -167,13 +151,12 @@ def fit(
     Exception
         What `create` or `finished` raise; SageMakerError where sagemaker_pyspark fails itself.
     """
-    gateway: Any = files.rows.sparkSession.sparkContext._gateway
-    ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
-    client = _Client(gateway.jvm, create, finished)
-    estimator = _estimator(gateway.jvm, uid, files, order, client)
+    java = jvm.callback_view(files.rows.sparkSession)
+    client = _Client(java, create, finished)
+    estimator = _estimator(java, uid, files, order, client)
     try:
-        estimator.fit(files.rows._jdf)
-    except (Py4JError, PySparkException) as error:
+        estimator.fit(jvm.java_frame(files.rows))
+    except jvm.CALL_ERRORS as error:
         if client.raised is not None:
             raise client.raised from None
         raise SageMakerError(f"{uid}: sagemaker_pyspark's fit failed: {_short(error)}") from error
@@ -231,9 +214,9 @@ class _Client:
         implements = ("com.amazonaws.services.sagemaker.AmazonSageMaker",)
 
     def __init__(
-        self, jvm: Any, create: Callable[[dict[str, Any]], None], finished: Callable[[], str]
+        self, java: Any, create: Callable[[dict[str, Any]], None], finished: Callable[[], str]
     ) -> None:
-        self._model = jvm.com.amazonaws.services.sagemaker.model
+        self._model = java.com.amazonaws.services.sagemaker.model
         self._create, self._finished = create, finished
         self.artifact = ""
         self.raised: BaseException | None = None
@@ -308,18 +291,18 @@ def _as_channel(channel: Any) -> dict[str, Any]:
     }
 
 
-def _estimator(jvm: Any, uid: str, files: Files, order: Order, client: _Client) -> Any:
+def _estimator(java: Any, uid: str, files: Files, order: Order, client: _Client) -> Any:
     """Build sagemaker_pyspark's SageMakerEstimator; it makes no endpoint and deletes nothing."""
-    sdk = jvm.com.amazonaws.services.sagemaker.sparksdk
+    sdk = java.com.amazonaws.services.sagemaker.sparksdk
 
     def mapping(pairs: Mapping[str, str]) -> Any:
-        java = jvm.java.util.HashMap()
+        made = java.java.util.HashMap()
         for key, value in pairs.items():
-            java.put(key, value)
-        return jvm.org.apache.spark.api.python.PythonUtils.toScalaMap(java)
+            made.put(key, value)
+        return java.org.apache.spark.api.python.PythonUtils.toScalaMap(made)
 
     def option(value: str | None) -> Any:
-        return jvm.scala.Option.apply(value)
+        return java.scala.Option.apply(value)
 
     # The last three names are for what it would create beside the job, which it does not.
     names = sdk.CustomNamePolicyFactory(order.name, order.name, order.name, order.name)

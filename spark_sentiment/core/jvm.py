@@ -1,0 +1,283 @@
+"""The one module that reaches into Spark's JVM: Hadoop's files, plans, classes and Delta's log.
+
+PySpark has no public way to what stands here. Each function says what it returns in Python's terms;
+where it returns an object of Java, its name says which. No other module uses py4j or the private
+attributes that lead to it.
+
+Which Hadoop configuration
+    `hadoop_conf` returns the session's: the cluster's configuration with the session's own settings
+    (``fs.s3a.…`` given to its builder or set later) over it. Spark reads and writes tables with the
+    same one, so a path that Spark can read is found here too.
+"""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.errors.exceptions.captured import CapturedException
+from pyspark.java_gateway import ensure_callback_server_started
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import DataType
+
+JAVA_ERRORS = (Py4JJavaError, CapturedException)
+"""What a call raises where Java raised; `java_causes` tells what."""
+
+CALL_ERRORS = (Py4JError, PySparkException)
+"""All that a call of Java can raise, a method that does not exist or a lost JVM included."""
+
+_CLASSES = ("functions", "Column", "PythonUtils", "PythonRDD", "SparkSession")
+_PACKAGES = ("org", "apache", "spark", "sql", "catalyst", "expressions")
+
+
+class FileState(NamedTuple):
+    """A file's length in bytes and the time of its last change in milliseconds since 1970."""
+
+    length: int
+    changed: int
+
+
+# Classes and errors
+
+
+def java_view(spark: SparkSession) -> Any:
+    """Return py4j's view of the JVM, through which a class is named: ``view.java.lang.System``."""
+    return spark._jvm
+
+
+def java_frame(df: DataFrame) -> Any:
+    """Return Java's Dataset of `df`, for a library of Java that takes one."""
+    return df._jdf
+
+
+def java_type(spark: SparkSession, kind: DataType) -> Any:
+    """Return Java's DataType of a Python one."""
+    session: Any = spark
+    return session._jsparkSession.parseDataType(kind.json())
+
+
+def callback_view(spark: SparkSession) -> Any:
+    """Return the view of the JVM, ready for Java to call objects of Python that are passed to it.
+
+    Starts the server that listens for such calls, once a session.
+    """
+    gateway: Any = spark.sparkContext._gateway
+    ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
+    return gateway.jvm
+
+
+def has_class(spark: SparkSession, name: str) -> bool:
+    """Tell whether Spark was started with a jar that holds the class `name`.
+
+    The class is not initialised. Jars that were added by ``spark.jars`` count.
+
+    Examples
+    --------
+    >>> has_class(spark, "java.lang.String"), has_class(spark, "java.lang.Strong")
+    (True, False)
+    """
+    java = java_view(spark).java.lang
+    try:
+        java.Class.forName(name, False, java.Thread.currentThread().getContextClassLoader())
+    except Py4JJavaError as error:
+        if error.java_exception.getClass().getName() in (
+            "java.lang.ClassNotFoundException",
+            "java.lang.NoClassDefFoundError",
+        ):
+            return False
+        raise
+    return True
+
+
+def java_causes(error: BaseException) -> Iterator[tuple[str, str]]:
+    """Yield class and message of the Java error behind one of `JAVA_ERRORS`, then of its causes."""
+    java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    if java is None:
+        yield f"{type(error).__module__}.{type(error).__name__}", str(error)
+    while java is not None:
+        yield java.getClass().getName(), str(java.getMessage() or "")
+        java = java.getCause()
+
+
+def remember_classes(spark: SparkSession) -> None:
+    """Look up once the Java classes that PySpark looks up anew with each column it makes.
+
+    Such a lookup by a bare name tries the name in each imported package and so searches every jar
+    on the class path for classes that do not exist, which is most of the cost of ``F.col``.
+    """
+    view = java_view(spark)
+    for name in _CLASSES:
+        vars(view)[name] = getattr(view, name)
+    for name in _PACKAGES:
+        vars(view)[name] = view = getattr(view, name)
+
+
+# Plans
+
+
+def detach(df: DataFrame) -> DataFrame:
+    """Return the same rows under a plan of their own.
+
+    Spark goes through the whole plan of a table with each query on it, even where its rows are
+    cached. The plan of a cleaned text is large. Rows that are lost with an executor are still
+    computed again.
+
+    Examples
+    --------
+    >>> detach(spark.range(2).withColumn("double", F.col("id") * 2)).collect()
+    [Row(id=0, double=0), Row(id=1, double=2)]
+    """
+    spark: Any = df.sparkSession
+    rows = df._jdf.queryExecution().toRdd()
+    return DataFrame(
+        spark._jsparkSession.internalCreateDataFrame(rows, df._jdf.schema(), False), spark
+    )
+
+
+# Files
+
+
+def hadoop_conf(spark: SparkSession) -> Any:
+    """Return a copy of the session's Hadoop configuration; changing it changes nothing else."""
+    session: Any = spark
+    return session._jsparkSession.sessionState().newHadoopConf()
+
+
+def set_hadoop(spark: SparkSession, settings: Mapping[str, str]) -> bool:
+    """Set keys of the Hadoop configuration of all sessions; tell whether any was another before."""
+    context: Any = spark.sparkContext
+    shared = context._jsc.hadoopConfiguration()
+    changed = {key: value for key, value in settings.items() if shared.get(key) != value}
+    for key, value in changed.items():
+        shared.set(key, value)
+    return bool(changed)
+
+
+def java_path(spark: SparkSession, path: str) -> tuple[Any, Any]:
+    """Return Hadoop's Path of `path`, and the FileSystem that it is on."""
+    place = java_view(spark).org.apache.hadoop.fs.Path(path)
+    return place, place.getFileSystem(hadoop_conf(spark))
+
+
+def file_exists(spark: SparkSession, path: str) -> bool:
+    """Tell whether Spark finds a file or folder at `path`.
+
+    Examples
+    --------
+    >>> file_exists(spark, "/"), file_exists(spark, "/no/such/folder")
+    (True, False)
+    """
+    place, system = java_path(spark, path)
+    return bool(system.exists(place))
+
+
+def absolute_path(spark: SparkSession, path: str) -> str:
+    """Return `path` from the root of its file system, with its scheme.
+
+    A relative path starts where Java was started, which may be another folder than Python's.
+    """
+    place, system = java_path(spark, path)
+    return str(system.makeQualified(place).toString())
+
+
+def file_states(spark: SparkSession, folder: str, names: Sequence[str]) -> dict[str, FileState]:
+    """Return the state of each file of `names` that is in `folder`."""
+    root, system = java_path(spark, folder)
+    found = {}
+    for name in names:
+        path = java_view(spark).org.apache.hadoop.fs.Path(root, name)
+        if system.exists(path):
+            status = system.getFileStatus(path)
+            found[name] = FileState(int(status.getLen()), int(status.getModificationTime()))
+    return found
+
+
+def copy_to_local(spark: SparkSession, path: str, target: Path) -> None:
+    """Copy the file at `path` to the local file `target`, without a checksum file beside it."""
+    source, system = java_path(spark, path)
+    destination = java_view(spark).org.apache.hadoop.fs.Path(target.as_uri())
+    keep_source, no_checksum = False, True
+    system.copyToLocalFile(keep_source, source, destination, no_checksum)
+
+
+def read_lines(spark: SparkSession, uri: str, encoding: str) -> Generator[str, None, None]:
+    """Yield the lines of a text file, decompressed where its name says that it is compressed.
+
+    `uri` is written as Spark's ``inputFiles`` gives it, with ``%20`` for a blank. Close the
+    iterator where it is not read to its end.
+    """
+    view, conf = java_view(spark), hadoop_conf(spark)
+    path = view.org.apache.hadoop.fs.Path(view.java.net.URI(uri))
+    stream = path.getFileSystem(conf).open(path)
+    try:
+        codec = view.org.apache.hadoop.io.compress.CompressionCodecFactory(conf).getCodec(path)
+        plain = codec.createInputStream(stream) if codec else stream
+        reader = view.java.io.BufferedReader(view.java.io.InputStreamReader(plain, encoding))
+        yield from iter(reader.readLine, None)
+    finally:
+        stream.close()
+
+
+def probe_folder(spark: SparkSession, folder: str, name: str) -> None:
+    """Make `folder` where it is missing, then make and delete an empty file `name` in it."""
+    path, system = java_path(spark, folder)
+    system.mkdirs(path)
+    probe = java_view(spark).org.apache.hadoop.fs.Path(path, name)
+    system.create(probe, False).close()
+    system.delete(probe, False)
+
+
+def forget_file_system(spark: SparkSession, uri: str) -> None:
+    """Close the FileSystem that Hadoop keeps for `uri`; the next use makes one anew."""
+    view = java_view(spark)
+    view.org.apache.hadoop.fs.FileSystem.get(view.java.net.URI(uri), hadoop_conf(spark)).close()
+
+
+# Delta
+
+
+def delta_version(spark: SparkSession) -> str:
+    """Return the version of Delta Lake that the session runs."""
+    return str(getattr(java_view(spark).io.delta, "package").VERSION())  # noqa: B009
+
+
+def delta_log(spark: SparkSession, path: str | None = None, *, table: str | None = None) -> Any:
+    """Return Delta's DeltaLog of the table in folder `path`, or of the catalog's table `table`.
+
+    A folder without a table has a log too, whose version is -1.
+    """
+    session: Any = spark
+    logs = java_view(spark).org.apache.spark.sql.delta.DeltaLog
+    if path is not None:
+        return logs.forTable(session._jsparkSession, path)
+    name = session._jsparkSession.sessionState().sqlParser().parseTableIdentifier(table)
+    return logs.forTable(session._jsparkSession, name)
+
+
+def delta_snapshot(spark: SparkSession, log: Any) -> Any:
+    """List the log of a table and return Delta's Snapshot of its latest state.
+
+    No job runs where the state is known already.
+    """
+    none = java_view(spark).scala.Option.empty()
+    return log.update(False, none, none)
+
+
+def delta_transaction(snapshot: Any, app: str) -> int | None:
+    """Return the number of application `app` in a state of a table; None where it has none.
+
+    Delta writes them into the small file that describes each commit, while they are a hundred or
+    fewer; to gather them from the log, as its own ``transactions`` does, takes two Spark jobs.
+    """
+    described = snapshot.checksumOpt()
+    listed = described.get().setTransactions() if described.isDefined() else described
+    if not listed.isDefined():
+        found = snapshot.transactions().get(app)
+        return int(found.get()) if found.isDefined() else None
+    each = listed.get().iterator()
+    while each.hasNext():
+        one = each.next()
+        if one.appId() == app:
+            return int(one.version())
+    return None
