@@ -4,31 +4,19 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.ml import PipelineModel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from spark_sentiment.bias import (
-    REPORT_SCHEMA,
-    BrokenGate,
-    ReportRow,
-    bias_metrics,
-    broken_gates,
-    require_gates,
-)
-from spark_sentiment.classification import Confusion, class_rows, confusion
-from spark_sentiment.core import detach
-from spark_sentiment.errors import DataError
-from spark_sentiment.jobs import pipeline, summary, workspace
+from spark_sentiment.bias import BrokenGate, ReportRow, broken_gates, require_gates
+from spark_sentiment.classification import Confusion, class_rows
+from spark_sentiment.jobs import pipeline, summary, training, workspace
 from spark_sentiment.jobs.config import Config
-from spark_sentiment.jobs.pipeline import LABEL, TEXT
+from spark_sentiment.jobs.pipeline import LABEL
 from spark_sentiment.jobs.runner import Steps, show
-from spark_sentiment.reviews import REVIEWS, SENTIMENTS, ReadCounts, split_by_text
-from spark_sentiment.tables import Run, code_digest, digest, fingerprint, finished_with, text_hash
-
-_FIGURES = "split string, metric string, label_class string, value double"
+from spark_sentiment.reviews import SENTIMENTS, ReadCounts, ReadResult
+from spark_sentiment.tables import Run, Tables, code_digest, fingerprint, finished_with
 
 
 @dataclass(frozen=True)
@@ -120,24 +108,12 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
         before, and the run's row in ``runs`` says that it failed.
     """
     steps = steps or Steps(quiet=True)
-    with steps("checking configuration and output"):
-        gates = pipeline.gates(conf.bias)
-        pipeline.check(pipeline.training(conf), REVIEWS)
-        tables = workspace.tables(spark, conf)
-        tables.check_writable()
-        found = workspace.reviews(spark, conf).persist()
-    with steps("reading reviews") as step:
-        intake = found.check(conf.reviews.max_rejected_share)
-        inputs = " ".join([digest(found.rows), *_weights(conf, spark)])
-        step.rows = intake.read
-    settings = workspace.settings(conf)
-    made_of = f"{fingerprint(settings, inputs)} {code_digest()}"
-    model_fingerprint = hashlib.sha256(made_of.encode()).hexdigest()
+    checked = training.check(conf, spark, steps)
+    ingested = training.ingest(conf, spark, steps)
     with steps("looking for what has been done before"):
-        earlier = None if conf.run.id else finished_with(tables, model_fingerprint)
-        name = earlier["run_id"] if earlier else workspace.run_id(conf, "train")
-        run = Run(tables, name, settings, inputs=inputs)
-        earlier = run.finished() if conf.run.id else earlier
+        inputs = f"{ingested.digest} {checked.weights}".rstrip()
+        run, made_of, earlier = _run_of(conf, checked.tables, inputs)
+    name = run.run_id
     path = workspace.model_folder(conf, name)
     if earlier and earlier["model_path"] == path and workspace.is_there(spark, path):
         again = "" if conf.run.id else " (--set run.id=NAME runs it again)"
@@ -147,22 +123,50 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
         with ExitStack() as attempt:
             with steps("opening tables"):
                 attempt.enter_context(run)
-            workspace.keep_reviews(run, found, steps)
-            model, learned = _learn(conf, found.reviews, run, steps, attempt)
-            with steps("saving the model"):
-                model.write().overwrite().save(path)
-                run.set_model(path, model_fingerprint)
-            with steps("writing results"):
-                _keep_results(run, learned)
-    found.unpersist()
-    broken = broken_gates(learned.bias, gates)
-    return Trained(name, path, intake, learned, broken, workspace.location(conf))
+            model, learned = _learn(conf, ingested.found, run, steps, attempt)
+            figures = (learned.confusion, learned.bias)
+            training.publish(run, model, path, made_of, figures, steps)
+    ingested.found.unpersist()
+    broken = broken_gates(learned.bias, checked.gates)
+    return Trained(name, path, ingested.counts, learned, broken, workspace.location(conf))
 
 
-def _weights(conf: Config, spark: SparkSession) -> list[str]:
-    """Return the fingerprint of the BERT model, as what lies at its path may change; or nothing."""
-    bert = pipeline.embedding(conf)
-    return [] if bert is None else [bert.fingerprint(spark)]
+def _learn(
+    conf: Config, found: ReadResult, run: Run, steps: Steps, attempt: ExitStack
+) -> tuple[PipelineModel, Learned]:
+    """Take the reviews from table to fitted model; return it with its figures."""
+    workspace.keep_reviews(run, found, steps)
+    prepared = training.prepare(conf, found.reviews, steps)
+    rows, stages = prepared.rows, list(prepared.stages)
+    training.keep_features(run, rows, conf.split, steps)
+    before = training.measure_bias(conf, training.split(rows, conf.split).train, steps)
+    if before is not None:
+        stages.append(before)
+    embedding = pipeline.embedding(conf)
+    if embedding is not None:
+        rows = training.embed(run, rows, embedding, steps)
+        stages.append(embedding)
+    parts = training.split(rows, conf.split)
+    learner = training.fit(conf, parts.train, steps)
+    if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
+        attempt.callback(_tear_down, learner, steps)
+    stages.append(learner)
+    matrix, after = training.evaluate(conf, run, learner, parts.held_out, steps)
+    bias = [*(before.rows if before is not None else ()), *after]
+    for kept in {id(frame): frame for frame in (prepared.rows, rows)}.values():
+        kept.unpersist()
+    return PipelineModel(stages), Learned(prepared.classes, matrix, bias)
+
+
+def _run_of(conf: Config, tables: Tables, inputs: str) -> tuple[Run, str, Row | None]:
+    """Return the run to do, the fingerprint of its model, and its row if it has finished before."""
+    settings = workspace.settings(conf)
+    made_of = f"{fingerprint(settings, inputs)} {code_digest()}"
+    model_fingerprint = hashlib.sha256(made_of.encode()).hexdigest()
+    earlier = None if conf.run.id else finished_with(tables, model_fingerprint)
+    name = earlier["run_id"] if earlier else workspace.run_id(conf, "train")
+    run = Run(tables, name, settings, inputs=inputs)
+    return run, model_fingerprint, run.finished() if conf.run.id else earlier
 
 
 def _recorded(run: Run) -> Learned:
@@ -183,106 +187,9 @@ def _recorded(run: Run) -> Learned:
     )
 
 
-def _keep_results(run: Run, learned: Learned) -> None:
-    """Append the figures of the evaluation, and those of bias."""
-    spark = run.tables.spark
-    rows: list[Any] = [("test", *figure) for figure in learned.confusion.metrics()]
-    figures = spark.createDataFrame(rows, _FIGURES).coalesce(1)
-    bias = spark.createDataFrame(learned.bias, REPORT_SCHEMA).coalesce(1)
-    run.append("evaluations", figures, fingerprint=run.fingerprint)
-    run.append("bias_metrics", bias, fingerprint=run.fingerprint)
-
-
-def _learn(
-    conf: Config, reviews: DataFrame, run: Run, steps: Steps, attempt: ExitStack
-) -> tuple[PipelineModel, Learned]:
-    """Prepare, measure, embed, fit and evaluate; append features and predictions."""
-    stages: list[Any] = pipeline.preparation(conf)
-    report, embedding = pipeline.report(conf), pipeline.embedding(conf)
-    with steps("cleaning and labelling") as step:
-        ready = detach(PipelineModel(stages).transform(reviews)).persist()
-        classes = _classes(ready)
-        step.rows = sum(classes)
-    with steps("writing features"):
-        run.append("features", _features(ready, conf), fingerprint=run.fingerprint)
-    bias: list[ReportRow] = []
-    if report is not None:
-        with steps("measuring bias before training"):
-            measured = report.fit(_parts(ready, conf)[0])
-            bias += measured.rows
-            stages.append(measured)
-    if embedding is not None:
-        ready = detach(workspace.kept_embeddings(run, steps)(embedding, ready)).persist()
-        stages.append(embedding)
-    train_part, test_part = _parts(ready, conf)
-    with steps("training"):
-        learner = pipeline.fit(pipeline.learning(conf), train_part)
-        if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
-            attempt.callback(_torn_down, learner, steps)
-        stages.append(learner)
-    with steps("evaluating") as step:
-        predicted = learner.transform(test_part).persist()
-        matrix = confusion(predicted, SENTIMENTS, LABEL)
-        step.rows = matrix.rows
-        if report is not None:
-            bias += _bias_after(conf, predicted)
-    with steps("writing predictions"):
-        run.append(
-            "predictions",
-            workspace.predictions(predicted, workspace.model_folder(conf, run.run_id)),
-            fingerprint=run.fingerprint,
-        )
-    return PipelineModel(stages), Learned(classes, matrix, bias)
-
-
-def _torn_down(learner: PipelineModel, steps: Steps) -> None:
+def _tear_down(learner: PipelineModel, steps: Steps) -> None:
     """Delete the endpoint that a run made for itself; the saved model can make it again."""
     from spark_sentiment.sagemaker import delete_resources  # as in pipeline: boto3 is an extra
 
     with steps("deleting the endpoint"):
         delete_resources(learner)
-
-
-def _classes(ready: DataFrame) -> tuple[int, ...]:
-    """Count the reviews of each class; refuse a table with one class only."""
-    found = class_rows(ready, len(SENTIMENTS), LABEL)
-    if sum(n > 0 for n in found) < 2:
-        there = ", ".join(f"{name} {n:,}" for name, n in zip(SENTIMENTS, found, strict=True))
-        raise DataError(
-            f"reviews: column '{LABEL}' has one class only ({there}); a classifier needs two: "
-            "check the ratings, or labels.negative_max and labels.positive_min"
-        )
-    return found
-
-
-def _parts(ready: DataFrame, conf: Config) -> tuple[DataFrame, DataFrame]:
-    """Return the part to train on and the part held out."""
-    fractions = (1 - conf.split.test, conf.split.test)
-    train_part, test_part = split_by_text(ready, TEXT, conf.split.seed, fractions)
-    return train_part, test_part
-
-
-def _features(ready: DataFrame, conf: Config) -> DataFrame:
-    """Return the rows of table ``features``."""
-    hashed = ready.select("review_id", TEXT, LABEL, text_hash(F.col(TEXT)).alias("text_hash"))
-    train_part, test_part = _parts(hashed, conf)
-    named = train_part.withColumn("split", F.lit("train"))
-    return named.unionByName(test_part.withColumn("split", F.lit("test")))
-
-
-def _bias_after(conf: Config, predicted: DataFrame) -> list[ReportRow]:
-    """Measure the bias of the predictions."""
-    names = pipeline.metrics(conf.bias, "post")
-    if not names:
-        return []
-    rows = bias_metrics(
-        predicted,
-        LABEL,
-        pipeline.facets(conf.bias),
-        "prediction",
-        positive=conf.bias.positive,
-        group=conf.bias.group,
-        metrics=names,
-        features=pipeline.EMBEDDING if "FT" in names else None,
-    )
-    return [ReportRow(*row) for row in rows.collect()]

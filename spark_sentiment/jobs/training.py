@@ -1,0 +1,266 @@
+"""The steps of a training run, in their order, each a function that can be run alone.
+
+What a step reads are its arguments, what it makes it returns. A step with a `run` among its
+arguments also writes to the run's tables; its first line names them. `steps` says what is being
+done.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.ml import PipelineModel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_sentiment.bias import (
+    REPORT_SCHEMA,
+    BiasReportModel,
+    Gate,
+    ReportRow,
+    bias_metrics,
+)
+from spark_sentiment.classification import Confusion, class_rows, confusion
+from spark_sentiment.core import detach
+from spark_sentiment.embedding import BertEmbeddings
+from spark_sentiment.errors import DataError
+from spark_sentiment.jobs import pipeline, workspace
+from spark_sentiment.jobs.config import Bias, Config, Split
+from spark_sentiment.jobs.pipeline import LABEL, TEXT
+from spark_sentiment.jobs.runner import Steps
+from spark_sentiment.reviews import REVIEWS, SENTIMENTS, ReadCounts, ReadResult, split_by_text
+from spark_sentiment.tables import Run, Tables, digest, text_hash
+
+_FIGURES = "split string, metric string, label_class string, value double"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a run can rely on once its configuration has been checked.
+
+    Attributes
+    ----------
+    tables : Tables
+        Where the run writes.
+    gates : list of Gate
+        The configured bounds on bias.
+    weights : str
+        Fingerprint of the BERT model, as what lies at its path may change; '' where none is used.
+    """
+
+    tables: Tables
+    gates: list[Gate]
+    weights: str
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """The reviews that were read.
+
+    Attributes
+    ----------
+    found : ReadResult
+        Usable and rejected rows, persisted.
+    counts : ReadCounts
+        Rows read and rejected.
+    digest : str
+        Of all rows; other rows have another one.
+    """
+
+    found: ReadResult
+    counts: ReadCounts
+    digest: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Reviews with a clean text and a label.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        The columns of `REVIEWS`, the clean text and the label, persisted.
+    classes : tuple of int
+        Rows of each class.
+    stages : list
+        The transformers that made them.
+    """
+
+    rows: DataFrame
+    classes: tuple[int, ...]
+    stages: list[Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The part to train on and the part held out; a text is in one of them alone."""
+
+    train: DataFrame
+    held_out: DataFrame
+
+
+def check(conf: Config, spark: SparkSession, steps: Steps) -> Checked:
+    """Check that the stages fit the reviews, the BERT model is there, and the output writable.
+
+    Raises
+    ------
+    SentimentError
+        Where the configuration, the model or the output will not do. No Spark job runs.
+    """
+    with steps("checking configuration and output"):
+        gates = pipeline.gates(conf.bias)
+        pipeline.check(pipeline.training(conf), REVIEWS)
+        tables = workspace.tables(spark, conf)
+        tables.check_writable()
+        bert = pipeline.embedding(conf)
+        weights = "" if bert is None else bert.fingerprint(spark)
+    return Checked(tables, gates, weights)
+
+
+def ingest(conf: Config, spark: SparkSession, steps: Steps) -> Ingested:
+    """Read the reviews that `conf` names, or generate some; count them.
+
+    Raises
+    ------
+    DataError, SchemaError, TableError
+        Where nothing is there, a column is missing, or too many rows are rejected.
+    """
+    with steps("reading reviews") as step:
+        found = workspace.reviews(spark, conf).persist()
+        counts = found.check(conf.reviews.max_rejected_share)
+        rows_digest = digest(found.rows)
+        step.rows = counts.read
+    return Ingested(found, counts, rows_digest)
+
+
+def prepare(conf: Config, reviews: DataFrame, steps: Steps) -> Prepared:
+    """Clean the texts of `reviews` and label them.
+
+    Raises
+    ------
+    DataError
+        Where all reviews are of one class.
+    """
+    stages = pipeline.preparation(conf)
+    with steps("cleaning and labelling") as step:
+        rows = detach(PipelineModel(stages).transform(reviews)).persist()
+        classes = class_rows(rows, len(SENTIMENTS), LABEL)
+        _check_classes(classes)
+        step.rows = sum(classes)
+    return Prepared(rows, classes, stages)
+
+
+def split(rows: DataFrame, by: Split) -> Parts:
+    """Split `rows` by their text, the same way each time."""
+    train_part, held_out = split_by_text(rows, TEXT, by.seed, (1 - by.test, by.test))
+    return Parts(train_part, held_out)
+
+
+def keep_features(run: Run, rows: DataFrame, by: Split, steps: Steps) -> None:
+    """Write which review is of which class and part to ``features``."""
+    with steps("writing features"):
+        hashed = rows.select("review_id", TEXT, LABEL, text_hash(F.col(TEXT)).alias("text_hash"))
+        parts = split(hashed, by)
+        named = parts.train.withColumn("split", F.lit("train"))
+        features = named.unionByName(parts.held_out.withColumn("split", F.lit("test")))
+        run.append("features", features, fingerprint=run.fingerprint)
+
+
+def measure_bias(conf: Config, train_part: DataFrame, steps: Steps) -> BiasReportModel | None:
+    """Measure the bias of the labels; None where `conf` asks for no such metric."""
+    report = pipeline.report(conf)
+    if report is None:
+        return None
+    with steps("measuring bias before training"):
+        return report.fit(train_part)
+
+
+def embed(run: Run, rows: DataFrame, stage: BertEmbeddings, steps: Steps) -> DataFrame:
+    """Add the vectors of the texts; read those that ``embeddings`` holds, write those it lacks."""
+    return detach(workspace.kept_embeddings(run, steps)(stage, rows)).persist()
+
+
+def fit(conf: Config, train_part: DataFrame, steps: Steps) -> PipelineModel:
+    """Fit the balancing and the classifier that `conf` names.
+
+    Raises
+    ------
+    DataError
+        Where there is nothing to learn from.
+    """
+    with steps("training"):
+        return pipeline.fit(pipeline.learning(conf), train_part)
+
+
+def evaluate(
+    conf: Config, run: Run, learner: PipelineModel, held_out: DataFrame, steps: Steps
+) -> tuple[Confusion, list[ReportRow]]:
+    """Predict the reviews held out, and write them to ``predictions``.
+
+    Returns
+    -------
+    matrix : Confusion
+        Labels by predicted classes.
+    bias : list of ReportRow
+        The metrics of bias after training that `conf` names.
+    """
+    with steps("evaluating") as step:
+        predicted = learner.transform(held_out).persist()
+        matrix = confusion(predicted, SENTIMENTS, LABEL)
+        step.rows = matrix.rows
+        bias = _bias_after(conf.bias, predicted) if pipeline.report(conf) is not None else []
+    with steps("writing predictions"):
+        path = workspace.model_folder(conf, run.run_id)
+        rows = workspace.predictions(predicted, path)
+        run.append("predictions", rows, fingerprint=run.fingerprint)
+    predicted.unpersist()
+    return matrix, bias
+
+
+def publish(
+    run: Run,
+    model: PipelineModel,
+    path: str,
+    fingerprint: str,
+    figures: tuple[Confusion, Sequence[ReportRow]],
+    steps: Steps,
+) -> None:
+    """Save the model at `path`; write its figures to ``evaluations`` and ``bias_metrics``."""
+    with steps("saving the model"):
+        model.write().overwrite().save(path)
+        run.set_model(path, fingerprint)
+    with steps("writing results"):
+        spark, (matrix, bias) = run.tables.spark, figures
+        rows: list[Any] = [("test", *figure) for figure in matrix.metrics()]
+        evaluations = spark.createDataFrame(rows, _FIGURES).coalesce(1)
+        metrics = spark.createDataFrame(list(bias), REPORT_SCHEMA).coalesce(1)
+        run.append("evaluations", evaluations, fingerprint=run.fingerprint)
+        run.append("bias_metrics", metrics, fingerprint=run.fingerprint)
+
+
+def _check_classes(found: tuple[int, ...]) -> None:
+    """Refuse a table with one class only."""
+    if sum(n > 0 for n in found) < 2:
+        there = ", ".join(f"{name} {n:,}" for name, n in zip(SENTIMENTS, found, strict=True))
+        raise DataError(
+            f"reviews: column '{LABEL}' has one class only ({there}); a classifier needs two: "
+            "check the ratings, or labels.negative_max and labels.positive_min"
+        )
+
+
+def _bias_after(bias: Bias, predicted: DataFrame) -> list[ReportRow]:
+    """Measure the bias of the predictions."""
+    names = pipeline.metrics(bias, "post")
+    if not names:
+        return []
+    rows = bias_metrics(
+        predicted,
+        LABEL,
+        pipeline.facets(bias),
+        "prediction",
+        positive=bias.positive,
+        group=bias.group,
+        metrics=names,
+        features=pipeline.EMBEDDING if "FT" in names else None,
+    )
+    return [ReportRow(*row) for row in rows.collect()]

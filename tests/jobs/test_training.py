@@ -1,0 +1,93 @@
+"""The steps of a training run, each alone, and what each refuses before it works."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from helpers.readme import ROOT
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_sentiment.errors import DataError, SentimentError
+from spark_sentiment.jobs import config, training
+from spark_sentiment.jobs.config import Config
+from spark_sentiment.jobs.runner import Steps
+
+QUIET = Steps(quiet=True)
+
+
+def settings(folder: Path, *wanted: str) -> Config:
+    given = [f"output.base={folder / 'out'}", "reviews.generated.rows=40", *wanted]
+    return config.load(str(ROOT / "conf" / "local.yaml"), given)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        (["features=[tfidf]", "balance.method=smote"], "balance.method: smote works on embeddings"),
+        (["classifier.params={depth: 3}"], "classifier.params: .*depth"),
+        (["bias.metrics=[DPX]"], "bias.metrics: 'DPX' is no metric"),
+        (["bias.facets=[{column: agee}]"], "column 'agee' is missing; the columns are"),
+        (["embedding.model_path=/nowhere/model"], "/nowhere/model"),
+        (["embedding.precision=f64"], "embedding: .*precision"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_any_job(
+    wanted: Sequence[str],
+    says: str,
+    tmp_path: Path,
+    spark: SparkSession,
+    jobs_run: Callable[[Callable[[], object]], int],
+) -> None:
+    def check() -> None:
+        with pytest.raises(SentimentError, match=says):
+            training.check(settings(tmp_path, *wanted), spark, QUIET)
+
+    assert jobs_run(check) == 0
+
+
+def test_reviews_that_are_not_there_are_named(tmp_path: Path, spark: SparkSession) -> None:
+    with pytest.raises(SentimentError, match=r"/nowhere/reviews\.csv"):
+        training.ingest(settings(tmp_path, "reviews.path=/nowhere/reviews.csv"), spark, QUIET)
+
+
+def test_reviews_of_one_class_are_refused(tmp_path: Path, spark: SparkSession) -> None:
+    conf = settings(tmp_path, "labels.negative_max=5", "labels.positive_min=6")
+    reviews = training.ingest(conf, spark, QUIET).found.reviews
+    with pytest.raises(DataError, match=r"one class only \(negative \d+, neutral 0, positive 0\)"):
+        training.prepare(conf, reviews, QUIET)
+
+
+def test_the_digest_of_what_was_read_changes_with_the_rows(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    first, again, other = (
+        training.ingest(settings(tmp_path, f"reviews.generated.seed={seed}"), spark, QUIET).digest
+        for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+@pytest.fixture(scope="module")
+def rows(spark: SparkSession) -> DataFrame:
+    texts = ["soft", "poor", "warm", "soft", "small", "large", "bad", "good", "well", "poor"]
+    made = [(f"r{i}", text, float(i % 3)) for i, text in enumerate(texts * 4)]
+    return spark.createDataFrame(made, "review_id string, text string, label double").cache()
+
+
+def test_a_text_is_in_one_part_alone(rows: DataFrame, tmp_path: Path) -> None:
+    parts = training.split(rows, settings(tmp_path, "split.test=0.4").split)
+    held_out = {row.text for row in parts.held_out.collect()}
+    assert held_out
+    assert held_out.isdisjoint(row.text for row in parts.train.collect())
+    assert parts.train.count() + parts.held_out.count() == rows.count()
+
+
+def test_prepared_rows_are_reviews_with_text_and_label(tmp_path: Path, spark: SparkSession) -> None:
+    conf = settings(tmp_path)
+    ingested = training.ingest(conf, spark, QUIET)
+    prepared = training.prepare(conf, ingested.found.reviews, QUIET)
+    assert {"review_id", "text", "label"} <= set(prepared.rows.columns)
+    assert sum(prepared.classes) == ingested.counts.reviews
+    assert prepared.rows.where(F.col("label").isNull()).count() == 0
