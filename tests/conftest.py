@@ -26,13 +26,23 @@ os.environ |= {
 }
 
 
+# Most queries of the tests run once, on a few rows: to compile them, or to plan them again in the
+# middle, takes longer than to run them. The tests marked `long` run as production does.
+QUICK = {
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "5",
+}
+
+
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def spark(pytestconfig: pytest.Config) -> Iterator[SparkSession]:
     built = get_session(
         "tests",
         master="local[2,2]",
         sagemaker=True,
         conf={
+            **({} if pytestconfig.getoption("markexpr") == "long" else QUICK),
             "spark.sql.shuffle.partitions": "2",
             "spark.default.parallelism": "2",
             "spark.databricks.delta.snapshotPartitions": "1",
@@ -42,7 +52,7 @@ def spark() -> Iterator[SparkSession]:
             # the simple compiler alone Java keeps 48 MB of compiled code, which the tests overrun.
             "spark.driver.extraJavaOptions": (
                 "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC "
-                "-Xms1g -XX:NewSize=400m -XX:MetaspaceSize=512m"
+                "-Xms1g -XX:NewSize=400m -XX:MetaspaceSize=512m -Ddelta.log.cacheSize=3"
             ),
         },
     )

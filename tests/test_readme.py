@@ -1,4 +1,4 @@
-"""README's two commands and its Pipeline work; its first command is run in test_jobs."""
+"""README's commands and its Pipeline work; long/test_readme_command runs the first of them."""
 
 import re
 from pathlib import Path

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from helpers import IMPORT_PATH
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -75,6 +76,7 @@ def kill_at_first_file(folder: Path, base: str, log: Path) -> None:
             child.wait()
 
 
+@pytest.mark.long
 def test_a_killed_write_leaves_the_tables_and_the_next_run_completes(
     spark: SparkSession, tmp_path: Path
 ) -> None:

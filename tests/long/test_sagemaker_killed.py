@@ -114,6 +114,7 @@ def asking(port: int, pids: list[int]) -> list[int]:
     return [pid for pid in pids if opened(pid) & sockets]
 
 
+@pytest.mark.long
 def test_a_killed_python_worker_changes_nothing(spark: SparkSession, aws: StandIn) -> None:
     jvm: Any = spark._jvm
     root = jvm.java.lang.ProcessHandle.current().pid()
@@ -184,6 +185,7 @@ hosting.create("stage", Site({region!r}, {url!r}), wanted, 600, print)
 """
 
 
+@pytest.mark.long
 def test_what_a_killed_driver_was_making_is_found_by_its_tags(aws: StandIn) -> None:
     with StandIn(seconds=30) as slow:
         script = DRIVER.format(
