@@ -1,8 +1,9 @@
 """Bias: metrics of facets and classes, before and after training.
 
-`bias_metrics` is the report as a function, `BiasReport` as a stage, `BiasEvaluator` one metric as a
-figure to select by; gates bound a metric. One aggregation counts all facets (``counts``), and each
-metric is arithmetic on those counts (``formulas``, ``association``, ``fliptest``).
+`bias_metrics` returns the report, `BiasReport` is the stage that measures it, and `BiasEvaluator`
+returns one metric for model selection. Gates are bounds on metrics. One aggregation counts all
+facets (``counts``); each metric is arithmetic on these counts (``formulas``, ``association``), but
+for ``fliptest``, which samples rows.
 """
 
 from spark_sentiment.bias.evaluator import BiasEvaluator

@@ -1,22 +1,22 @@
-"""How evenly a table is spread over its facets: what SynapseML's exploratory stages measure.
+"""Association, distribution and inequality of facets, as SynapseML's data balance stages measure.
 
-Three kinds, by arithmetic on counts, under the names that SynapseML gives them:
+Three kinds of measures, computed from counts, with SynapseML's names:
 
-- association of a facet's sides with a positive label, as the gap between side a and side d
+- association of a facet's sides with a positive label: the gap between side a and side d
   (``FeatureBalanceMeasure``; its pair (A, B) is our (a, d));
 - distance of a facet's distribution from a reference (``DistributionBalanceMeasure``);
 - inequality of the sizes of groups (``AggregateBalanceMeasure``).
 
-Formulas are SynapseML's, so figures carry over; what differs from its code or from textbooks:
+The formulas are SynapseML's, so the figures agree. Differences to its code or to textbooks:
 
 - ``sdc`` has no factor 2, and ``pmi`` is ln P(y|x), without - ln P(y), which a gap cancels; in
   ``n_pmi_xy`` it does not cancel.
-- A logarithm of 0 is undefined, so null with a note, where SynapseML has minus infinity or 0.
-- A reference value that the data lacks counts as observed 0; SynapseML leaves it out (its issue
-  2010). ``chi_sq_p_value`` of an impossible value is null there as the statistic is; SynapseML
-  says 1.
-- ``wasserstein_dist`` sorts both sides' probabilities first, as ``scipy.stats`` does;
-  SynapseML takes them as they come, which is the same for a uniform reference.
+- A logarithm of 0 is undefined: null with a note. SynapseML returns minus infinity or 0.
+- A reference value that the data lacks counts as observed 0; SynapseML omits it (its issue 2010).
+  If the data has a value of probability 0, the chi-square statistic and ``chi_sq_p_value`` are
+  null; SynapseML returns a p-value of 1.
+- ``wasserstein_dist`` sorts the probabilities of both sides first, as ``scipy.stats`` does.
+  SynapseML does not sort, which gives the same result for a uniform reference.
 
 References
 ----------
@@ -70,7 +70,7 @@ def association_gap(name: str, a: Cooccurrence, d: Cooccurrence) -> Measure:
     name : str
         One of `ASSOCIATION`.
     a, d : Cooccurrence
-        Counts of the two sides; `positive` and `n` are the whole facet's and agree.
+        Counts of the two sides; `positive` and `n` are those of the whole facet, equal in both.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def distribution_distances(counts: Sequence[int], reference: Sequence[float]) ->
     Returns
     -------
     dict of str to Measure
-        By the names in `DISTRIBUTION`. Where an observed value has probability 0, KL and the
+        Measures by the names in `DISTRIBUTION`. If an observed value has probability 0, KL and the
         chi-square statistic are unbounded: null.
 
     Examples
@@ -210,7 +210,7 @@ def distribution_distances(counts: Sequence[int], reference: Sequence[float]) ->
 
 
 class Sizes(NamedTuple):
-    """Sums over groups of c rows each: what the inequality indices need, however many groups."""
+    """Sums over groups of c rows each, which the inequality indices need."""
 
     groups: int
     rows: int
@@ -231,12 +231,12 @@ class Sizes(NamedTuple):
 
 
 def aggregate_indices(sizes: Sizes) -> dict[str, Measure]:
-    """Return how unequal the sizes of groups are: 0 where all are equal.
+    """Return the inequality of the sizes of groups: 0 if all are equal.
 
     Parameters
     ----------
     sizes : Sizes
-        Sums over the groups that occur; as in SynapseML, a combination that never occurs is no
+        Sums over the groups that occur. As in SynapseML, a combination that never occurs is not a
         group.
 
     Returns
@@ -262,7 +262,7 @@ def aggregate_indices(sizes: Sizes) -> dict[str, Measure]:
 
 
 def chi_square_tail(statistic: float, freedom: int) -> float:
-    """Return the chance that a chi-square variable exceeds `statistic`, in [0, 1].
+    """Return the probability that a chi-square variable exceeds `statistic`, in [0, 1].
 
     Parameters
     ----------

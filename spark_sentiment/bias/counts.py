@@ -1,8 +1,8 @@
-"""One pass of aggregation over the rows; what it gives is small and lives on the driver.
+"""Count all rows in one aggregation; the counts are small and are kept on the driver.
 
-The rows are grouped once, by every facet's bucket, group, label and prediction together. That cube
-is then regrouped per facet, inside the same query: a row is touched once however many facets there
-are, and the regrouping touches cells, not rows.
+The query groups the rows once, by the buckets of all facets, group, label and prediction together.
+It then regroups the cells of this cube per facet. So it reads each row once for any number of
+facets; the regrouping reads cells, not rows.
 """
 
 import math
@@ -22,14 +22,14 @@ from spark_sentiment.core import find
 from spark_sentiment.errors import DataError, SchemaError
 
 MAX_CELLS = 250_000
-"""Most counts that the driver takes in, over all facets; about 100 MB."""
+"""Maximum number of counts on the driver, over all facets; about 100 MB."""
 
 _JOINT = -1
 
 
 @dataclass(frozen=True)
 class Question:
-    """What to measure, checked: see `bias_metrics` for the meaning of each field."""
+    """What to measure, after checks; `bias_metrics` explains each field."""
 
     label: str
     facets: tuple[Facet, ...]
@@ -42,7 +42,7 @@ class Question:
     uid: str = "bias_metrics"
 
     def check(self, schema: StructType) -> None:
-        """Raise SchemaError where the table's schema cannot answer."""
+        """Raise SchemaError if the table lacks a column, or a column has a wrong type."""
         for facet in self.facets:
             facet.check(schema, self.uid)
         outcomes = [self.label] if self.prediction is None else [self.label, self.prediction]
@@ -78,16 +78,16 @@ class Side:
 
     @property
     def n(self) -> int:
-        """All labelled rows."""
+        """Number of labelled rows."""
         return sum(self.cells.values())
 
     def predicted_only(self) -> "Side":
-        """Rows that have a prediction."""
+        """Return the rows with a prediction."""
         return Side({cell: n for cell, n in self.cells.items() if cell[2] is not None})
 
     @property
     def ungrouped(self) -> int:
-        """Rows whose group is null."""
+        """Number of rows whose group is null."""
         return sum(n for (group, _, _), n in self.cells.items() if group is None)
 
     def labels(self) -> Counter[Any]:
@@ -98,7 +98,7 @@ class Side:
         return out
 
     def confusion(self, positive: frozenset[Any]) -> Confusion:
-        """Rows by observed and predicted outcome; a null prediction is not positive."""
+        """Return the rows by observed and predicted outcome; a null prediction is not positive."""
         out = [0, 0, 0, 0]
         for (_, label, guess), n in self.cells.items():
             out[2 * (label in positive) + (guess in positive)] += n
@@ -107,7 +107,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Split:
-    """Two sides of a facet: d as the report names it, and a."""
+    """Two sides of a facet: d, with its name in the report, and a."""
 
     facet: str
     value: str
@@ -131,25 +131,25 @@ class FacetCounts:
 
     @property
     def known(self) -> dict[str, Side]:
-        """Buckets that say which group a row is of, in order."""
+        """Buckets of rows with a known group, in order."""
         keys = [key for key in self.buckets if key is not None]
         return {key: self.buckets[key] for key in sorted(keys, key=_by_number)}
 
     @property
     def null_note(self) -> str | None:
-        """How many rows have no known group, for the report; null where none."""
+        """Note for the report on the rows without a known group; None if there are none."""
         nulls = self.buckets[None].n if None in self.buckets else 0
         return f"{nulls} rows with null {self.facet.column} on neither side" if nulls else None
 
     def labels(self) -> Counter[Any]:
-        """Rows by observed label, over all known groups."""
+        """Return the rows by observed label, over all known groups."""
         out: Counter[Any] = Counter()
         for side in self.known.values():
             out.update(side.labels())
         return out
 
     def sizes(self) -> dict[str, int]:
-        """Rows by value as the report spells it: the facet's distribution."""
+        """Return the rows by value, as the report writes it: the distribution of the facet."""
         if self.facet.each:
             return {value: side.n for value, side in self.known.items()}
         return {
@@ -159,7 +159,7 @@ class FacetCounts:
         }
 
     def splits(self, uid: str) -> list[Split]:
-        """Every comparison that the facet asks for; DataError where a side is empty."""
+        """Return every comparison of the facet; raise DataError if a side is empty."""
         if not self.facet.each:
             return [self._split(uid, self.facet.spelled(D), [str(D)], [str(A)])]
         values = list(self.known)
@@ -208,7 +208,7 @@ class FacetCounts:
 
 @dataclass(frozen=True)
 class Counts:
-    """All that the metrics need of a table."""
+    """All counts of a table that the metrics need."""
 
     facets: tuple[FacetCounts, ...]
     whole: Side
@@ -228,13 +228,13 @@ def count(df: DataFrame, question: Question, joint: bool = False) -> Counts:
     question : Question
         What to count by.
     joint : bool
-        Also sum up the sizes of the combinations of all facets, in the same query.
+        Whether to sum the sizes of the combinations of all facets, in the same query.
 
     Raises
     ------
     DataError
-        Where there is no row with a label, one class only, a label outside the classes, or a
-        column with too many values.
+        If no row has a label, there is one class only, a label is outside the classes, or a column
+        has too many values.
     """
     kept = _collect(df, question, joint)
     sizes = None
@@ -332,7 +332,7 @@ def _collect(df: DataFrame, question: Question, joint: bool) -> list[Any]:
         .agg(F.sum("n").alias("n"))
     )
     if joint:
-        # The combinations of all facets may be many: only their sums reach the driver.
+        # There may be many combinations of all facets: only their sums reach the driver.
         combined = F.col("facet") == _JOINT
         cells = (
             cells.where(~combined | F.col("value").isNotNull())
@@ -351,7 +351,7 @@ def _collect(df: DataFrame, question: Question, joint: bool) -> list[Any]:
 
 
 def _check_width(rows: Sequence[Any], question: Question) -> None:
-    """Raise DataError where a column has so many values that no comparison makes sense."""
+    """Raise DataError if a column has too many values for a useful comparison."""
     columns: dict[str, set[Any]] = {}
     for row in rows:
         if row.facet == _JOINT:
@@ -381,7 +381,7 @@ def _check_width(rows: Sequence[Any], question: Question) -> None:
 def _classes(
     whole: Side, question: Question, null_labels: int, unpredicted: int
 ) -> tuple[Any, ...]:
-    """Return the classes in order, or raise DataError where the labels cannot be used."""
+    """Return the classes in order; raise DataError if the labels cannot be used."""
     uid, label = question.uid, question.label
     if whole.n == 0:
         found = f"{null_labels} rows, all with a null label" if null_labels else "no rows"
@@ -436,6 +436,6 @@ def _by_number(text: str) -> tuple[float, str]:
 
 
 def _listed(values: Iterable[Any]) -> str:
-    """Spell up to ten values for a message."""
+    """Write up to ten values for a message."""
     spelled = [spell(value) for value in values]
     return ", ".join(spelled[:10]) + (" ..." if len(spelled) > 10 else "")

@@ -1,4 +1,4 @@
-"""One bias metric as the figure that model selection minimises."""
+"""One bias metric as the value that model selection minimises."""
 
 import logging
 import math
@@ -34,35 +34,35 @@ class BiasEvaluator(
     DefaultParamsReadable["BiasEvaluator"],
     DefaultParamsWritable,
 ):
-    """One bias metric as the figure that CrossValidator and TrainValidationSplit minimise.
+    """One bias metric as the value that CrossValidator and TrainValidationSplit minimise.
 
     Parameters
     ----------
     metricName : str, default 'DPPL'
-        A metric's name, as in the report.
+        Name of a metric, as in the report.
     facet : Facet, dict or str
-        What to compare by.
+        Facet that defines the groups.
     facetValue : str, optional
-        The report's ``facet_value`` to look at; by default the worst of all.
+        The ``facet_value`` of the report to use; by default the worst of all.
     labelClass : str, optional
-        The report's ``label_class`` to look at; by default the worst of all.
+        The ``label_class`` of the report to use; by default the worst of all.
     absolute : bool, default True
-        Evaluate to the distance from parity: ``|value|``, and ``|value - 1|`` for DI. False gives
-        the value itself (the largest of those meant).
+        Whether to return the distance from parity: ``|value|``, and ``|value - 1|`` for DI. False
+        returns the value itself (the largest of the selected values).
     labelCol, predictionCol, groupCol, positive, positiveThreshold, labelClasses, maxFacetValues,
     featuresCol, fliptestRows, seed
         As in `BiasReport`; predictionCol is 'prediction' by default.
 
     Notes
     -----
-    Smaller is better. Where every value meant is undefined (a model that never predicts the class,
-    say) the figure is infinity, the worst there is, and a warning is logged; where some are, they
-    are passed over. One Spark job.
+    Smaller is better. If all selected values are undefined (for example, the model never predicts
+    the class), the result is infinity, the worst value, and a warning is logged. If some are
+    undefined, they are ignored. One Spark job.
 
     Raises
     ------
     DataError
-        Where no report row is of `facetValue` and `labelClass`, and as `bias_metrics` does.
+        If no report row has `facetValue` and `labelClass`, and in the cases of `bias_metrics`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Facets: the columns that bias is measured by, and how their rows fall on two sides."""
+"""Facets: the columns that bias is measured by, and the two sides that they define."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,11 +25,11 @@ FACET_TYPES = (NumericType, StringType, BooleanType, DateType, TimestampType)
 """Column types that a facet may have."""
 
 D, A, NEITHER = 1, 0, 2
-"""Codes of the two sides, and of rows that a facet with `against` leaves out."""
+"""Codes of the two sides, and of rows that a facet with `against` ignores."""
 
 
 def spell(value: Any) -> str:
-    """Write a value as the report does: ``2.0``, ``true``, ``Tops``.
+    """Write a value as in the report: ``2.0``, ``true``, ``Tops``.
 
     Examples
     --------
@@ -40,12 +40,12 @@ def spell(value: Any) -> str:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Tell whether two values are equal, or spelled alike (a date and its ISO text)."""
+    """Tell whether two values are equal, or are written alike (a date and its ISO text)."""
     return bool(left == right) or spell(left) == spell(right)
 
 
 def same_text(left: str, right: str) -> bool:
-    """Tell whether two spelled values are the same text or the same number.
+    """Tell whether two written values are the same text or the same number.
 
     Examples
     --------
@@ -70,25 +70,25 @@ def check_scalars(values: Sequence[Any]) -> None:
 
 @dataclass(frozen=True)
 class Facet:
-    """A column whose groups are compared: d, the group asked about, with a, everyone else.
+    """A column whose groups are compared: group d, in question, with group a, all others.
 
     Parameters
     ----------
     column : str
         A column of numbers, strings, booleans, dates or timestamps.
     values : sequence, optional
-        These values together are d. By default each value of the column is d in turn.
+        Values that together are d. By default, each value of the column is d in turn.
     against : sequence, optional
-        These values together are a; rows with any other value are on neither side. By default
-        a is everyone who is not d.
+        Values that together are a; rows with other values are ignored. By default, a is all rows
+        that are not in d.
     threshold : float, optional
-        Rows above it are d, the rest a; the column must be numeric.
+        Rows above it are d, other rows are a; the column must be numeric.
     pairs : bool, default False
-        Compare each value with each other value, instead of with the rest.
+        Whether to compare each value with each other value, instead of with all others.
     reference : mapping of value to probability, optional
-        What the facet's distribution is compared with; uniform by default. Its keys are the
-        column's values; with `values` or `threshold` they are the two sides as the report spells
-        them (``"> 50"`` and ``"<= 50"``; ``"Tops"`` and ``"rest"``).
+        Distribution to compare the facet with; uniform by default. Its keys are the values of the
+        column. With `values` or `threshold`, they are the two sides as the report writes them
+        (``"> 50"`` and ``"<= 50"``; ``"Tops"`` and ``"rest"``).
 
     Raises
     ------
@@ -99,8 +99,7 @@ class Facet:
 
     Notes
     -----
-    A row whose facet is null or NaN has no known group: it is on neither side, and the report's
-    notes count such rows.
+    A row whose facet is null or NaN is on neither side. The notes of the report count such rows.
 
     Examples
     --------
@@ -172,9 +171,9 @@ class Facet:
         return ", ".join(spell(value) for value in self.against)
 
     def bucket(self, schema: StructType) -> Column:
-        """Column that says where a row falls: a value of its own, or the code of its side.
+        """Return the Column with the bucket of a row: its value, or the code of its side.
 
-        Null where the facet is null or NaN.
+        It is null if the facet is null or NaN.
         """
         source = known(schema, self.column)
         if self.each:
@@ -189,12 +188,12 @@ class Facet:
         return F.when(source.isNotNull(), inside)
 
     def check(self, schema: StructType, uid: str) -> None:
-        """Raise SchemaError where the column is missing or of a type that cannot be split."""
+        """Raise SchemaError if the column is missing, or its type cannot define groups."""
         kinds = (NumericType,) if self.threshold is not None else FACET_TYPES
         find(schema, uid, self.column, *kinds)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold; ``Facet(**facet.to_dict())`` gives the facet back."""
+        """Return the facet as JSON values; ``Facet(**facet.to_dict())`` is the same facet."""
         full: dict[str, Any] = {
             "column": self.column,
             "values": None if self.values is None else list(self.values),
@@ -224,7 +223,7 @@ def as_facet(value: Any) -> Facet:
 
 
 def facet_dict(value: Any) -> dict[str, Any]:
-    """Param converter: one facet, kept as a dictionary that JSON can hold."""
+    """Param converter: one facet, stored as a dictionary of JSON values."""
     return as_facet(value).to_dict()
 
 
@@ -247,7 +246,7 @@ def known(schema: StructType, name: str) -> Column:
 
 
 def check_atomic(schema: StructType, uid: str, name: str) -> None:
-    """Raise SchemaError where column `name` cannot hold classes or groups."""
+    """Raise SchemaError if column `name` cannot hold classes or groups."""
     field = find(schema, uid, name)
     if not isinstance(field.dataType, FACET_TYPES):
         raise SchemaError(

@@ -1,4 +1,4 @@
-"""The counterfactual fliptest, the one bias metric that needs rows and not counts alone."""
+"""The counterfactual fliptest, the only bias metric that needs rows and not only counts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +16,12 @@ from spark_sentiment.core import VECTOR, find, quoted
 from spark_sentiment.errors import DataError
 
 NEIGHBOURS = 5
-"""Members of side a that a member of side d is compared with; 1 where a has fewer than 10."""
+"""Number of members of side a to compare with a member of side d; 1 if a has fewer than 10."""
 
 MAX_WIDTH = 4096
-"""Widest vector that is sampled: what the sample takes on the driver stays bounded."""
+"""Largest width of a vector; it bounds the memory of the sample on the driver."""
 
-_CHUNK = 1024  # rows of d whose distances to all of a are held at once
+_CHUNK = 1024  # rows of d for which the distances to all of a are in memory at once
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -37,12 +37,12 @@ class Sample:
 
 
 def draw(df: DataFrame, question: Question, features: str, rows: int, seed: int) -> Sample:
-    """Take at most `rows` rows with a vector, a label and a prediction.
+    """Sample at most `rows` rows with a vector, a label and a prediction.
 
     Notes
     -----
-    Rows are ranked by a hash of their content and the seed, so the sample does not depend on how
-    the table is partitioned. Rows that are alike throughout are drawn together.
+    A hash of content and seed ranks the rows, so the sample does not depend on the partitioning
+    of the table. Rows that are equal in all columns are drawn together.
     """
     schema = df.schema
     if question.prediction is None:  # its caller has asked for a prediction
@@ -83,7 +83,7 @@ def draw(df: DataFrame, question: Question, features: str, rows: int, seed: int)
 
 
 def check_features(schema: StructType, uid: str, features: str) -> None:
-    """Raise SchemaError where `features` is no vector column."""
+    """Raise SchemaError if `features` is not a vector column."""
     find(schema, uid, features, type(VECTOR))
 
 
@@ -116,16 +116,17 @@ def flip_test(positive_d: Bools, votes: Bools) -> Measure:
     Parameters
     ----------
     positive_d : array of bool, shape [n_d]
-        Whether the model was favourable to each member of d.
+        Whether the prediction for each member of d is favourable.
     votes : array of bool, shape [n_d, k]
-        Whether it was to the member's neighbours in a.
+        Whether the predictions for the member's neighbours in a are favourable.
 
     Notes
     -----
-    F+ counts members with an unfavourable outcome whose neighbours mostly had a favourable one,
-    F- the reverse: above 0 means that d would fare better as a. Clarify's open code (smclarify 0.5)
-    takes the two sets the other way round, which turns the sign; the guide is followed. The guide
-    leaves open what several neighbours that disagree mean; the majority decides, as in the code.
+    F+ counts members with an unfavourable outcome whose neighbours mostly have a favourable one; F-
+    counts the reverse. A value above 0 means that members of a with similar features have better
+    outcomes. Clarify's open code (smclarify 0.5) swaps the two sets and so has the opposite sign;
+    this function follows the guide. If neighbours disagree, the majority decides, as in the code;
+    the guide does not define this case.
 
     Examples
     --------
@@ -140,7 +141,7 @@ def flip_test(positive_d: Bools, votes: Bools) -> Measure:
 
 
 class FlipTester:
-    """Fliptests of one facet's splits on one sample; neighbours are looked up once a split."""
+    """Fliptests of the splits of one facet on one sample; each split searches neighbours once."""
 
     def __init__(self, sample: Sample, place: int) -> None:
         self._sample = sample

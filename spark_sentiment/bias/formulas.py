@@ -4,20 +4,20 @@ Definitions are those of the Amazon SageMaker Clarify developer guide ("Measure 
 "Measure Posttraining Bias Metrics"). Side d is the group asked about, side a the other; observed
 positives of a are :math:`n_a^{(1)}`, predicted ones :math:`\hat n_a^{(1)}`.
 
-Where the guide and the open code of Clarify (smclarify 0.5) differ, the guide is followed:
+Where the guide and the open code of Clarify (smclarify 0.5) differ, this module follows the guide:
 
-- KL, JS, LP, TVD and KS run over all classes. The code's report passes positive/negative only, and
-  its functions drop a class that one side lacks; here it stays, with probability 0.
-- A ratio with denominator 0 is undefined, so null with a note. The code gives 0 for 0/0 and
+- KL, JS, LP, TVD and KS use all classes. The code's report uses positive/negative only, and its
+  functions drop a class that one side lacks; here this class has probability 0.
+- A ratio with denominator 0 is undefined: null with a note. The code returns 0 for 0/0 and
   infinity otherwise.
 - RD, SD and TE are not defined for a continuous label. The code computes them after thresholding.
-- CDDL and CDDPL average :math:`DD_d` inside each group. The guide's line for :math:`DD_i` leaves
-  facet d out, against its own text and the code; the text is followed. A group without both
-  outcomes has no disparity: it is left out, with its rows, and counted in the note, where the
-  code counts a share of 0.
+- CDDL and CDDPL average :math:`DD_d` over the groups. The guide's formula for :math:`DD_i` omits
+  facet d, unlike its own text and the code; this module follows the text. A group without both
+  outcomes has no disparity: the group and its rows are ignored, and the note counts them. The code
+  counts a share of 0.
 - FT (in `fliptest`) has the guide's sign; the code's is the opposite.
-- GE has no upper bound of 0.5, as the guide says it has: 99 false negatives and one true positive
-  give 49.5.
+- GE has no upper bound of 0.5, although the guide states one: 99 false negatives and one true
+  positive give 49.5.
 
 Intervals are at 95 %: Wilson's for one proportion, Newcombe's hybrid score (his method 10) for a
 difference of two, Katz's logarithm for a ratio of two.
@@ -42,7 +42,7 @@ _Z = NormalDist().inv_cdf(0.975)
 
 
 class Measure(NamedTuple):
-    """A metric's value with its 95 % interval; null where undefined, and then `note` says why."""
+    """Value of a metric with its 95 % interval; null if undefined, and `note` says why."""
 
     value: float | None
     low: float | None = None
@@ -52,7 +52,7 @@ class Measure(NamedTuple):
 
 @dataclass(frozen=True)
 class Confusion:
-    """Rows of one side by observed and predicted label, one class (or several) being positive."""
+    """Rows of one side by observed and predicted label, for one or more positive classes."""
 
     tp: int
     fp: int
@@ -61,27 +61,27 @@ class Confusion:
 
     @property
     def n(self) -> int:
-        """All rows."""
+        """Number of rows."""
         return self.tp + self.fp + self.fn + self.tn
 
     @property
     def observed(self) -> int:
-        """Rows observed positive."""
+        """Number of rows with a positive label."""
         return self.tp + self.fn
 
     @property
     def predicted(self) -> int:
-        """Rows predicted positive."""
+        """Number of rows with a positive prediction."""
         return self.tp + self.fp
 
     @property
     def right(self) -> int:
-        """Rows predicted as observed."""
+        """Number of rows whose prediction is their label."""
         return self.tp + self.tn
 
 
 class Stratum(NamedTuple):
-    """Rows of one group, by side and outcome: what CDDL and CDDPL average over."""
+    """Rows of one group, by side and outcome, for CDDL and CDDPL."""
 
     rejected_a: int
     accepted_a: int
@@ -100,14 +100,14 @@ def wilson(x: int, n: int) -> tuple[float, float]:
     p, z2 = x / n, _Z * _Z
     middle = p + z2 / (2 * n)
     half = _Z * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
-    # The ends are exact where x is 0 or n; rounding must not move them.
+    # The ends are exact if x is 0 or n; rounding must not move them.
     low = 0.0 if x == 0 else (middle - half) / (1 + z2 / n)
     high = 1.0 if x == n else (middle + half) / (1 + z2 / n)
     return low, high
 
 
 def difference(x1: int, n1: int, x2: int, n2: int, what: str = "rows") -> Measure:
-    """Return x1/n1 - x2/n2 with Newcombe's interval; null where a denominator is 0.
+    """Return x1/n1 - x2/n2 with Newcombe's interval; null if a denominator is 0.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def difference(x1: int, n1: int, x2: int, n2: int, what: str = "rows") -> Measur
 def class_imbalance(n_a: int, n_d: int) -> Measure:
     """CI = (n_a - n_d) / (n_a + n_d), in [-1, 1].
 
-    It is 1 - 2p, p being d's share, so the interval is Wilson's of p turned round.
+    It is 1 - 2p, where p is the share of d; its interval follows from Wilson's interval of p.
     """
     n = n_a + n_d
     if n == 0:
@@ -149,7 +149,7 @@ Shares = Sequence[float]
 def kl(p_a: Shares, p_d: Shares) -> Measure:
     """KL = sum P_a ln(P_a / P_d), in nats, from 0 up.
 
-    A class that a lacks adds 0. A class that a has and d lacks makes it unbounded: null.
+    A class that a lacks adds 0. If a has a class that d lacks, KL is unbounded: null.
     """
     if any(a > 0 and d == 0 for a, d in zip(p_a, p_d, strict=True)):
         return Measure(None, note="a class of side a is missing on side d: unbounded")
@@ -169,7 +169,7 @@ def js(p_a: Shares, p_d: Shares) -> Measure:
 def lp(p_a: Shares, p_d: Shares) -> Measure:
     """LP = the Euclidean (L2) norm of P_a - P_d, in [0, sqrt 2].
 
-    The guide's text takes shares, one of its lines counts; shares it is, as in the code.
+    The guide's text uses shares, one of its formulas counts; this function and the code use shares.
     """
     return Measure(math.sqrt(sum((a - d) ** 2 for a, d in zip(p_a, p_d, strict=True))))
 
@@ -180,15 +180,15 @@ def tvd(p_a: Shares, p_d: Shares) -> Measure:
 
 
 def ks(p_a: Shares, p_d: Shares) -> Measure:
-    """KS = the largest |P_a - P_d| over the classes, in [0, 1]; nothing is cumulated."""
+    """KS = the largest |P_a - P_d| over the classes, in [0, 1]; shares are not cumulated."""
     return Measure(max(abs(a - d) for a, d in zip(p_a, p_d, strict=True)))
 
 
 def conditional_disparity(strata: Iterable[Stratum]) -> Measure:
     """CDD = the mean of DD over groups, weighted by their rows, in [-1, 1].
 
-    DD is d's share of the group's rejected minus d's share of its accepted. Groups without both
-    outcomes are left out; the note counts them. Null where no group has both.
+    DD is the share of d in the group's rejected rows minus the share of d in its accepted rows.
+    Groups without both outcomes are ignored; the note counts them. Null if no group has both.
     """
     total, rows, skipped, skipped_rows = 0.0, 0, 0, 0
     for group in strata:
@@ -212,7 +212,7 @@ def dppl(a: Confusion, d: Confusion) -> Measure:
 
 
 def di(a: Confusion, d: Confusion) -> Measure:
-    """DI = q'_d / q'_a, from 0 up; 1 is parity. Katz's interval where both sides have positives."""
+    """DI = q'_d / q'_a, from 0 up; 1 is parity. Katz's interval if both sides have positives."""
     if a.n == 0 or d.n == 0:
         return Measure(None, note="a side has no rows")
     if a.predicted == 0:
@@ -267,8 +267,8 @@ def te(a: Confusion, d: Confusion) -> Measure:
 def generalized_entropy(all_rows: Confusion) -> Measure:
     """GE = mean((b / mean b)^2 - 1) / 2 with benefit b = y' - y + 1, from 0 up.
 
-    It compares rows, not sides: one value for the whole table. Undefined where every prediction
-    is a false negative.
+    It compares rows, not sides, and has one value for the whole table. It is undefined if every
+    prediction is a false negative.
     """
     n = all_rows.n
     benefit = n + all_rows.fp - all_rows.fn
@@ -305,7 +305,7 @@ PRE = ("CI", "DPL", *PRE_SHARES, "CDDL")
 """Names of the pre-training metrics."""
 
 POST = (*POST_CONFUSION, "CDDPL", "GE")
-"""Names of the post-training metrics that counts alone give; FT is asked for by name."""
+"""Names of the post-training metrics that need only counts; FT is measured only by name."""
 
 NOT_CONTINUOUS = ("RD", "SD", "TE")
 """Metrics that the guide does not define for a continuous label."""

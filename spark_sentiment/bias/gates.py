@@ -1,4 +1,4 @@
-"""Gates: bounds on bias metrics, and which of them a report breaks."""
+"""Gates: bounds on bias metrics, and the check of a report against them."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -13,21 +13,21 @@ from spark_sentiment.errors import GateError
 
 @dataclass(frozen=True)
 class Gate:
-    """A bound on a metric, for every report row that it names.
+    """A bound on a metric, for every report row that the gate matches.
 
     Parameters
     ----------
     metric : str
         A metric's name, as the report has it.
     facet, facet_value, label_class : str, optional
-        The rows meant; all of them by default. A class may be given as a number.
+        Rows that the gate matches; by default all rows of the metric. A class may be a number.
     low, high : float, optional
         Bounds, both included; at least one is given.
     phase : {'pre', 'post'}, optional
         Only rows of that phase.
     undefined : bool, default False
-        Whether an undefined (null) value passes. By default it breaks the gate: what cannot be
-        measured has not been shown to be fair.
+        Whether an undefined (null) value passes. By default it breaks the gate, because a value
+        that cannot be measured does not show fairness.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Gate:
             )
 
     def names(self, row: Any) -> bool:
-        """Tell whether the gate speaks about a report row."""
+        """Tell whether the gate matches a report row."""
         return (
             row.metric == self.metric
             and self.phase in (None, row.phase)
@@ -88,7 +88,7 @@ class Gate:
         return low <= value <= high
 
     def describe(self) -> str:
-        """Name the metric, what it is of, and the bounds."""
+        """Return the metric, the rows that the gate matches, and the bounds, as text."""
         parts = [self.metric]
         if self.facet is not None:
             parts.append(f"of {self.facet}")
@@ -103,13 +103,13 @@ class Gate:
 
 @dataclass(frozen=True)
 class BrokenGate:
-    """A gate, and the report row outside it; `row` is null where the report has no such row."""
+    """A broken gate and the report row outside it; `row` is None if the gate matches no row."""
 
     gate: Gate
     row: Any
 
     def describe(self) -> str:
-        """Say in one line what was found."""
+        """Return the gate and the value found, in one line."""
         if self.row is None:
             return f"{self.gate.describe()}: the report has no such row"
         row = self.row
@@ -122,7 +122,7 @@ class BrokenGate:
 
 
 def broken_gates(rows: Iterable[Any], gates: Sequence[Gate]) -> list[BrokenGate]:
-    """Return every report row that lies outside a gate that names it.
+    """Return every report row that is outside a gate.
 
     Parameters
     ----------
@@ -134,8 +134,8 @@ def broken_gates(rows: Iterable[Any], gates: Sequence[Gate]) -> list[BrokenGate]
     Returns
     -------
     list of BrokenGate
-        In the order of gates and rows; empty where all hold. A gate that names no row at all is
-        broken, so a misspelled facet does not pass in silence.
+        In the order of gates and rows; empty if no gate is broken. A gate that matches no row is
+        broken, so that a misspelled facet is noticed.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def broken_gates(rows: Iterable[Any], gates: Sequence[Gate]) -> list[BrokenGate]
 
 
 def require_gates(broken: Sequence[BrokenGate]) -> None:
-    """Raise GateError, which names them all, where a gate is `broken`."""
+    """Raise GateError, with all broken gates, if there are any."""
     if broken:
         raise GateError("\n  ".join(["", *(each.describe() for each in broken)]))
 

@@ -56,7 +56,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "distribution": DISTRIBUTION,
     "aggregate": AGGREGATE,
 }
-"""Metrics by the name of their group."""
+"""Names of the metrics of each group."""
 
 METRICS = (*(name for names in GROUPS.values() for name in names), "FT")
 """Every metric's name."""
@@ -80,7 +80,7 @@ class ReportRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Fliptest:
-    """How FT draws its sample."""
+    """Sample of FT: vector column, number of rows, seed."""
 
     features: str
     rows: int
@@ -88,7 +88,7 @@ class Fliptest:
 
 
 class Positive(NamedTuple):
-    """Classes that count as positive together, and how the report spells them."""
+    """Classes that are positive together, and their name in the report."""
 
     name: str
     classes: frozenset[Any]
@@ -109,10 +109,10 @@ def metric_names(value: Any) -> list[str]:
 
 
 def wanted(metrics: Sequence[str] | None, question: Question, features: str | None) -> set[str]:
-    """Return the metrics to compute; SchemaError where a column they need is not named.
+    """Return the metrics to compute; raise SchemaError if a column that they need is not named.
 
-    By default all that counts can give and the named columns allow. A group's name asks for what
-    the named columns allow; a metric's own name must be served.
+    By default, and for the name of a group, these are the metrics that the named columns allow. A
+    metric that is named itself must be possible.
     """
     impossible: dict[str, str] = {}
     if question.group is None:
@@ -165,7 +165,7 @@ def measure(
 
 
 def positives(question: Question, classes: Sequence[Any]) -> list[Positive]:
-    """Return the ways of being positive: as named, above the threshold, or each class in turn."""
+    """Return the positive classes: those named, those above the threshold, or each in turn."""
     if question.positive_threshold is not None:
         return [Positive(f"> {question.positive_threshold}", frozenset([True]))]
     if question.positive is not None:
@@ -176,7 +176,7 @@ def positives(question: Question, classes: Sequence[Any]) -> list[Positive]:
 
 
 Found = tuple[str | None, str, Measure]
-"""Label class, metric's name and what it is."""
+"""Label class, name of the metric, and its value."""
 
 
 def _rows(
@@ -263,9 +263,9 @@ def _association(split: Split, facet: FacetCounts, ways: Sequence[Positive]) -> 
 
 
 def _whole_facet(counts: FacetCounts, lost: str | None) -> Iterator[ReportRow]:
-    """Rows on the facet's distribution itself, whatever the label."""
+    """Return the rows on the distribution of the facet, which do not depend on the label."""
     facet = counts.facet
-    # A facet that is cut in two is told apart from the same column taken value by value.
+    # The value distinguishes a facet with two sides from the same column value by value.
     value = None if facet.each else facet.spelled(D)
     sizes = counts.sizes()
     observed, reference = _against_reference(sizes, facet.reference)
@@ -280,7 +280,7 @@ def _whole_facet(counts: FacetCounts, lost: str | None) -> Iterator[ReportRow]:
 def _against_reference(
     sizes: Mapping[str, int], reference: Mapping[Any, float] | None
 ) -> tuple[list[int], list[float]]:
-    """Line up observed rows and reference shares; what one of them lacks is 0 there."""
+    """Align observed rows and reference shares; a value that one of them lacks is 0 there."""
     if reference is None:
         return list(sizes.values()), [1 / len(sizes)] * len(sizes)
     left = dict(reference)
@@ -293,7 +293,7 @@ def _against_reference(
 
 
 def _disparity(split: Split, way: Positive, at: int) -> Measure:
-    """CDDL (`at` 1) or CDDPL (`at` 2); rows whose group is null are left out and counted."""
+    """Return CDDL (`at` 1) or CDDPL (`at` 2); the note counts rows with a null group."""
     found = formulas.conditional_disparity(confusion_strata(split.a, split.d, way.classes, at))
     ungrouped = split.a.ungrouped + split.d.ungrouped
     return found._replace(note=_joined(found.note, _counted(ungrouped, "the group")))

@@ -1,4 +1,4 @@
-"""Params that the bias stages share, and what they ask."""
+"""Params that the bias stages share, and the question that they define."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,8 +1,8 @@
 """Bias of a table or of a model's predictions, before and after training.
 
-`bias_metrics` is the function, `BiasReport` the stage of a Pipeline, `BiasEvaluator` the figure
-that CrossValidator selects by, `Gate` a bound that a report must keep. What the metrics mean stands
-in `formulas` (Amazon SageMaker Clarify's) and `association` (SynapseML's).
+`bias_metrics` is the function, `BiasReport` the stage of a Pipeline, `BiasEvaluator` the value that
+CrossValidator selects by, and `Gate` a bound on a metric. `formulas` (Amazon SageMaker Clarify's
+metrics) and `association` (SynapseML's) define the metrics.
 """
 
 from collections.abc import Sequence
@@ -64,27 +64,27 @@ def bias_metrics(
     label : str
         Column of observed labels: numbers, strings or booleans.
     facets : sequence of Facet, dict or str
-        What to compare by; a string is a column whose values are d in turn.
+        Facets that define the groups; a string is a column whose values are d in turn.
     prediction : str, optional
-        Column of predicted labels, of the label's type; without it only the pre-training half.
+        Column of predicted labels, of the label's type; without it, only pre-training metrics.
     positive : sequence, optional
         Classes that together are positive; by default each class in turn.
     positive_threshold : float, optional
-        For a continuous label: above it is positive, in labels and predictions.
+        For a continuous label: labels and predictions above it are positive.
     group : str, optional
         Column that CDDL and CDDPL are conditional on.
     label_classes : sequence, optional
-        All classes there may be; a label or prediction outside them is an error. By default those
-        that occur.
+        All possible classes; a label or prediction outside them is an error. By default, the
+        classes that occur.
     metrics : sequence of str, optional
         Names of metrics, or of their groups ``pre``, ``post``, ``association``, ``distribution``
         and ``aggregate``; by default all groups. ``FT`` is measured only when named.
     max_facet_values : int, default 100
-        Most values that a facet, the group or the label may have.
+        Maximum number of values of a facet, the group or the label.
     features : str, optional
-        Vector column in which FT looks for neighbours.
+        Vector column in which FT searches for neighbours.
     fliptest_rows : int, default 5000
-        Most rows that FT samples, 10 to 20000; its work grows with their square.
+        Maximum number of rows that FT samples, 10 to 20000; its cost grows with their square.
     seed : int, default 17
         Seed of FT's sample.
 
@@ -102,9 +102,9 @@ def bias_metrics(
     Raises
     ------
     SchemaError
-        Where a column is missing or of a wrong type, or a metric needs one that is not named.
+        If a column is missing or of a wrong type, or a metric needs a column that is not named.
     DataError
-        Where the table is empty, has one class only or a class outside `label_classes`, a facet has
+        If the table is empty, has one class only or a class outside `label_classes`, a facet has
         one value or more than `max_facet_values`, or a side has no rows.
     TypeError
         Where an argument is of a wrong type.
@@ -113,12 +113,12 @@ def bias_metrics(
 
     Notes
     -----
-    A null (or NaN) facet puts a row on neither side; a null label leaves the row out; a null
-    prediction leaves it out of the post-training half; a null group leaves it out of CDDL and
-    CDDPL. Notes count such rows. An undefined value is null and its note says why.
+    A row with a null (or NaN) facet is on neither side. A row with a null label is ignored; with a
+    null prediction it is ignored by post-training metrics, with a null group by CDDL and CDDPL. The
+    notes count such rows. An undefined value is null, and its note says why.
 
-    Cost: one aggregation whatever the number of facets and metrics, plus one sort for a sample
-    where FT is asked for. The driver takes in counts, at most `MAX_CELLS` of them.
+    Cost: one aggregation for any number of facets and metrics, and one sort for the sample of FT.
+    The driver receives only counts, at most `MAX_CELLS` of them.
 
     References
     ----------
@@ -177,40 +177,40 @@ class BiasReport(
     DefaultParamsReadable["BiasReport"],
     DefaultParamsWritable,
 ):
-    """Measure bias where the stage stands in a Pipeline, and pass every row through.
+    """Measure bias at a place in a Pipeline, and pass every row through.
 
     Before the classifier it measures the data, without `predictionCol`; after it, the model.
 
     Parameters
     ----------
     facets : list of Facet, dict or str
-        What to compare by; kept as dictionaries, so the stage is saved as JSON.
+        Facets that define the groups; stored as dictionaries, so the stage is saved as JSON.
     labelCol : str, default 'label'
         Observed labels.
     predictionCol : str, optional
-        Predicted labels; unset, only the pre-training half is measured.
+        Column of predicted labels; if unset, only pre-training metrics are measured.
     groupCol : str, optional
         Column that CDDL and CDDPL are conditional on.
     positive : list, optional
         Classes that together are positive; by default each class in turn.
     positiveThreshold : float, optional
-        For a continuous label: above it is positive.
+        For a continuous label: values above it are positive.
     labelClasses : list, optional
-        All classes there may be; by default those found.
+        All possible classes; by default those that occur.
     metrics : list of str, optional
         Names of metrics or groups, as in `bias_metrics`; by default all groups, FT by name only.
     maxFacetValues : int, default 100
-        Most values that a facet, the group or the label may have.
+        Maximum number of values of a facet, the group or the label.
     featuresCol : str, optional
-        Vector column in which FT looks for neighbours.
+        Vector column in which FT searches for neighbours.
     fliptestRows : int, default 5000
-        Most rows that FT samples.
+        Maximum number of rows that FT samples.
     seed : int, default 17
         Seed of FT's sample.
 
     Notes
     -----
-    Nulls, errors and cost are those of `bias_metrics`; ``fit`` does the work, once.
+    Nulls, errors and cost are those of `bias_metrics`; only ``fit`` measures.
 
     Examples
     --------
