@@ -38,7 +38,7 @@ class Confusion:
     def from_metrics(
         cls, names: Sequence[str], figures: Mapping[tuple[str, str | None], float | None]
     ) -> "Confusion":
-        """Return the matrix that `metrics` told of, from its values by (metric, class).
+        """Return the matrix from the values that `metrics` returned, by (metric, class).
 
         Examples
         --------
@@ -52,17 +52,17 @@ class Confusion:
 
     @property
     def rows(self) -> int:
-        """Rows counted."""
+        """Number of rows."""
         return sum(map(sum, self.counts))
 
     @property
     def accuracy(self) -> float | None:
-        """Share of rows predicted right; None where there are none."""
+        """Share of rows with a correct prediction; None if there are no rows."""
         return _ratio(sum(self.counts[i][i] for i in range(len(self.names))), self.rows)
 
     @property
     def macro_f1(self) -> float | None:
-        """Mean F1 of the classes that occur as a label or a prediction; None where none does."""
+        """Mean F1 of the classes that occur as a label or a prediction; None if there are none."""
         defined = [f1 for f1 in map(self.f1, range(len(self.names))) if f1 is not None]
         return sum(defined) / len(defined) if defined else None
 
@@ -119,7 +119,7 @@ def confusion(
     names : sequence of str
         The classes' names; class i is the label i.0.
     label, prediction : str
-        Numeric columns. A row in which either is null is not counted.
+        Numeric columns. A row in which one of them is null is ignored.
 
     Returns
     -------
@@ -128,9 +128,9 @@ def confusion(
     Raises
     ------
     SchemaError
-        Where a column is missing or not a number.
+        If a column is missing or not a number.
     DataError
-        Where a value is none of the classes.
+        If a value is not one of the classes.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def confusion(
 
 
 def class_rows(df: DataFrame, classes: int, column: str = "label") -> tuple[int, ...]:
-    """Count the rows of each class, in one pass; what is none of them is not counted.
+    """Count the rows of each class, in one pass; rows of other values are ignored.
 
     Examples
     --------

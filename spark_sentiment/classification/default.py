@@ -9,12 +9,12 @@ from pyspark.ml.feature import IDF, CountVectorizer, Normalizer, VectorAssembler
 from spark_sentiment.classification.stacked import Stacked
 from spark_sentiment.text import NGrams
 
-# MLlib multiplies blocks of rows, and for sparse ones walks through all coefficients once a block:
-# few blocks, then.
+# MLlib multiplies blocks of rows; for a sparse block it reads all coefficients. Few large blocks
+# are therefore faster.
 _BLOCK_MB = 16.0
 
 FEATURES = ("tfidf", "embedding")
-"""What the classifier can look at."""
+"""Features of the classifier."""
 
 
 def tfidf(inputCol: str, outputCol: str, maxN: int = 2, minDF: float = 3.0) -> list[Any]:
@@ -24,15 +24,15 @@ def tfidf(inputCol: str, outputCol: str, maxN: int = 2, minDF: float = 3.0) -> l
     ----------
     inputCol, outputCol : str
         String column to read, which may be null, and vector column to add. The columns between
-        are called `outputCol` with ``_grams``, ``_counts`` and ``_weights`` after it.
+        have the name `outputCol` with the suffix ``_grams``, ``_counts`` or ``_weights``.
     maxN : int, default 2
         Words in the longest n-gram.
     minDF : float, default 3
-        Texts of the training data that must hold an n-gram, or it is left out.
+        Minimum number of training texts that contain an n-gram; rarer n-grams are ignored.
 
     Notes
     -----
-    An n-gram counts once a text, however often it stands there. The vocabulary holds at most
+    An n-gram counts once per text, however often it occurs. The vocabulary holds at most
     262,144 n-grams, the most frequent ones; it is part of the model, some 20 bytes each.
 
     Examples
@@ -70,43 +70,43 @@ def classifier(
     metric: str = "macroF1",
     weightCol: str | None = None,
 ) -> list[Any]:
-    """Return the stages of the default classifier, to be put in a Pipeline after the embedding.
+    """Return the stages of the default classifier, for a Pipeline after the embedding.
 
-    A logistic regression and a naive Bayes classifier look at the tf-idf vectors of text and
-    title, another logistic regression at the embedding; `Stacked` combines them and tunes
+    A logistic regression and a naive Bayes classifier learn from the tf-idf vectors of text and
+    title, another logistic regression from the embedding. `Stacked` combines them and tunes
     thresholds for macro-F1.
 
     Parameters
     ----------
     features : collection of {'tfidf', 'embedding'}
-        What to look at, one or both.
+        Features to learn from, one or both.
     textCol, titleCol : str
-        Clean text, and title or None where there is none; both may hold nulls.
+        Columns of clean text and title; the title may be None. Both columns may hold nulls.
     embeddingCol : str
         Vector column of the text's embedding; not read without 'embedding' in `features`.
     labelCol : str
         The class, 0 to classes - 1.
     ratingCol : str, optional
-        A finer label that training data has, such as the rating of 1 to 5, never null there. The
-        inner classifiers then learn to tell its levels apart, which they are better for, and
-        the combination makes classes of them. Scoring data needs neither column.
+        A finer label of the training data, such as the rating of 1 to 5; it must not be null. The
+        inner classifiers then predict its levels, which improves the result, and `Stacked` maps
+        the levels to classes. Scoring data needs neither column.
     numFolds : int
         As in `Stacked`.
     regParam, embeddingRegParam : float
         L2 penalty of the two regressions, on the mean loss of a row.
     naiveBayes : bool
-        Whether naive Bayes takes part; its fit is one pass. It is the complement form of Rennie et
+        Whether to use naive Bayes; its fit is one pass. It is the complement form of Rennie et
         al., "Tackling the Poor Assumptions of Naive Bayes Text Classifiers" (ICML 2003), made for
         classes of different size.
     maxIter : int
-        Most iterations of each. More cost time in proportion; what they would still fit is
-        mostly noise in rare phrases.
+        Maximum number of iterations of each regression. The time is proportional to it; further
+        iterations mostly fit noise in rare phrases.
     seed : int
-        Of the folds; nothing else is random.
+        Seed of the folds; nothing else is random.
     parallelism : int
-        Fits at the same time.
+        Number of fits at the same time.
     metric : {'macroF1', 'accuracy'}
-        What predictions are best for, as in `Stacked`.
+        Metric that the thresholds maximise, as in `Stacked`.
     weightCol : str, optional
         Weight of each training row, for the inner classifiers.
 
@@ -118,7 +118,7 @@ def classifier(
     Raises
     ------
     ValueError
-        Where `features` is empty or names something else.
+        If `features` is empty or has another name.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def classifier(
         if titleCol:
             inputs.append(f"{titleCol}_tfidf")
             title_grams, *weights = tfidf(titleCol, inputs[1], minDF=2.0)
-            # What learns nothing comes first, so that its result can be kept for all that do.
+            # Transformers come first, so that all estimators can use their cached result.
             stages = [grams, title_grams, *stages, *weights]
             words = "words_tfidf"
             stages.append(VectorAssembler(inputCols=inputs, outputCol="words_named"))

@@ -1,4 +1,4 @@
-"""A classifier on top of classifiers, fitted on what they say about rows they have not seen."""
+"""A classifier that combines classifiers, fitted on their out-of-fold predictions."""
 
 import logging
 import os
@@ -58,8 +58,8 @@ logger = logging.getLogger(__name__)
 _FOLD = "__stacked_fold"
 _FEATURES = "__stacked_features"
 _OUTPUTS = ("rawPrediction", "probability", "prediction")
-# The floor of a probability before its logarithm is taken: finite, yet below what a class of one
-# row in a million can mean.
+# Smallest probability before its logarithm is taken, so that the logarithm is finite; it is below
+# the share of a class with one row in a million.
 _TINY = 1e-7
 
 
@@ -91,56 +91,56 @@ class Stacked(
 ):
     """Combine classifiers by a logistic regression on their out-of-fold probabilities.
 
-    The rows are cut into folds. Each classifier is fitted once per fold on all other folds, and so
-    gives probabilities for rows that it has not seen. On the logarithms of those, a multinomial
-    logistic regression learns how far to trust which classifier on which class; on the same
-    rows, thresholds are chosen that make macro-F1 largest. At last each classifier is fitted on
-    all rows.
+    Fit splits the rows into folds. It fits each classifier once per fold, on all other folds, and
+    gets probabilities for rows that the classifier has not seen. A multinomial logistic regression
+    learns from the logarithms of these probabilities how much to trust each classifier on each
+    class. On the same rows, fit chooses the thresholds that maximise macro-F1. At the end, it fits
+    each classifier on all rows.
 
-    The classifiers may predict another, finer label than `labelCol`, such as the rating of five
-    levels behind a sentiment of three: the second level learns what each finer class means.
+    The classifiers may predict a finer label than `labelCol`, such as a rating of five levels for a
+    sentiment of three classes: the second level learns the meaning of each finer class.
 
     Parameters
     ----------
     estimators : list of Estimator
         Probabilistic classifiers, each with its own ``featuresCol`` and ``labelCol``; their output
-        columns are set by this stage. One is enough where only thresholds are wanted.
+        columns are set by this stage. One is enough if you need only the thresholds.
     labelCol : str, default 'label'
         Column of the class, numeric, from 0 to classes - 1.
     predictionCol, probabilityCol, rawPredictionCol : str
-        Columns to add, as MLlib's classifiers do: the class (double), and two vectors of length
-        classes. `probability` is not shifted by the thresholds, so its largest entry need not be
-        the class predicted.
+        Columns to add, as in MLlib's classifiers: the class (double), and two vectors with one
+        entry per class. Thresholds do not change `probability`, so its largest entry may differ
+        from the predicted class.
     numFolds : int of at least 2, default 3
-        Fits of each classifier, beside the last one.
+        Number of folds, and so of fits of each classifier before the last one.
     metric : {'macroF1', 'accuracy'}, default 'macroF1'
-        What the predicted class is best for. ``accuracy`` sets no thresholds.
+        Metric that the thresholds maximise. ``accuracy`` sets no thresholds.
     regParam : float of at least 0, default 1e-4
         L2 penalty of the second level.
     seed : int, default 0
-        Of the folds.
+        Seed of the folds.
     parallelism : int of at least 1, default 1
-        Classifiers fitted at the same time.
+        Number of classifiers to fit at the same time.
 
     Raises
     ------
     SchemaError
-        Where `labelCol` is missing or not numeric, an output column exists, or a classifier
-        refuses the schema; before any job.
+        If `labelCol` is missing or not numeric, an output column exists, or a classifier refuses
+        the schema; before any job.
     DataError
-        Where the table is empty, one class is all there is, a label is not a whole number from 0
-        on, or a fold is left without rows.
+        If the table is empty or has one class only, a label is not a whole number from 0 on, or a
+        fold has no rows.
 
     Notes
     -----
-    Rows with a null label take no part in fit. A fold is a hash of `seed` and of the columns that
-    fit reads, so the same rows give the same folds however they are partitioned, and equal rows
-    share a fold. A class that the other folds lack has probability 0 there.
+    Fit ignores rows with a null label. A hash of `seed` and of the columns that fit reads gives the
+    fold, so the same rows give the same folds for any partitioning, and equal rows share a fold. A
+    class that the other folds lack has probability 0 there.
 
     Cost: ``numFolds + 1`` fits of each classifier on rows kept in memory and on disk, one small fit
-    and two aggregations. The rows are a checkpoint: in the session's checkpoint folder where one is
-    set, else on the executors, where the loss of one fails the fit. The driver holds at most
-    500,000 cells of a histogram.
+    and two aggregations. The rows are a checkpoint: in the checkpoint folder of the session if it
+    is set, otherwise on the executors, where the loss of an executor fails the fit. The driver
+    holds at most 500,000 cells of a histogram.
 
     References
     ----------
@@ -198,7 +198,7 @@ class Stacked(
         return list(self.getOrDefault("estimators"))
 
     def copy(self, extra: Mapping[Param[Any], Any] | None = None) -> "Stacked":
-        """Copy with `extra` Params, which reach the inner classifiers too."""
+        """Return a copy with `extra` Params, also in the inner classifiers."""
         extra = dict(extra or {})
         twin = super().copy(extra)
         if twin.isSet(twin.estimators):
@@ -223,7 +223,7 @@ class Stacked(
         return _EstimatorReader()
 
     def _named(self) -> list[Estimator[Any]]:
-        """Give the classifiers, writing to columns that do not get in each other's way."""
+        """Return the classifiers, with output columns that do not clash."""
         named = []
         for i, inner in enumerate(self.getEstimators()):
             names = {f"{name}Col": _column(i, name) for name in _OUTPUTS}
@@ -256,7 +256,7 @@ class Stacked(
         return self._copyValues(model)
 
     def _used(self, columns: list[str]) -> list[str]:
-        """Give those of `columns` that fit reads: what the classifiers' ``...Col`` Params name."""
+        """Return those of `columns` that fit reads, by the classifiers' ``...Col`` Params."""
         named = {
             inner.getOrDefault(param)
             for inner in self.getEstimators()
@@ -321,8 +321,8 @@ class StackedModel(Stage, Model, _Columns, MLReadable["StackedModel"], MLWritabl
 
     Notes
     -----
-    Adds the three columns of `Stacked` and needs no label. Plain MLlib inside: no Python worker
-    starts.
+    The model adds the three columns of `Stacked` and needs no label. It consists of MLlib models:
+    no Python worker starts.
     """
 
     def __init__(
@@ -338,12 +338,12 @@ class StackedModel(Stage, Model, _Columns, MLReadable["StackedModel"], MLWritabl
 
     @property
     def numClasses(self) -> int:
-        """Number of classes that are told apart."""
+        """Number of classes."""
         return int(self._second().numClasses)
 
     @property
     def thresholds(self) -> list[float] | None:
-        """A class wins where probability / threshold is largest; None where none were tuned."""
+        """Thresholds: the class with the largest probability / threshold wins; or None."""
         top = self._second()
         return list(top.getOrDefault("thresholds")) if top.isSet("thresholds") else None
 
@@ -403,17 +403,17 @@ def _scored(models: Sequence[Any], widths: Sequence[int], data: DataFrame) -> Da
 
 
 def _padded(probability: str, width: int) -> Column:
-    """Give the array of a model's probabilities, 0 for the last classes where it knows fewer."""
+    """Return a model's probabilities as an array, with 0 for last classes that it does not know."""
     known = to_array(F.col(probability))
     return F.slice(F.concat(known, F.array_repeat(F.lit(0.0), width)), 1, width)
 
 
 def _computed(data: DataFrame) -> DataFrame:
-    """Compute the rows now, and forget what they were made by.
+    """Compute the rows now, and cut their lineage.
 
-    A fit starts a job for each iteration, and Spark sends with each job all that its rows were ever
-    made by, though they are cached: a vocabulary of 50,000 n-grams takes longer to send than an
-    iteration to compute.
+    A fit starts a job for each iteration, and Spark sends the lineage of the rows with each job,
+    even if they are cached. To send a vocabulary of 50,000 n-grams takes longer than to compute an
+    iteration.
     """
     if data.sparkSession.sparkContext.getCheckpointDir():
         return data.checkpoint()

@@ -1,8 +1,8 @@
-"""Where to cut between classes: offsets of log-probabilities that make macro-F1 largest.
+"""Thresholds of classes: offsets of log-probabilities that maximise macro-F1.
 
-The most probable class is the best guess for accuracy. For macro-F1, in which a rare class counts
-as much as a frequent one, a rare class must be guessed sooner. MLlib's ``thresholds`` say how much
-sooner: a class wins where probability / threshold is largest.
+The most probable class maximises accuracy. Macro-F1 weights a rare class like a frequent one, so a
+rare class must be predicted at a lower probability. MLlib's ``thresholds`` express this: the class
+with the largest probability / threshold wins.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from spark_sentiment.core import quoted, to_array
 
 LIMIT = 3.0
-"""Largest offset tried, up or down, in units of log-probability."""
+"""Largest offset to try, up or down, in units of log-probability."""
 
 _STEP = 0.05
 _FLOOR = -round(2 * LIMIT / _STEP) - 1  # this far below the best, no offsets can lift a class
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 def margins(
     data: DataFrame, label: str, probability: str, classes: int
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Summarise labels and probabilities in one pass, in few enough cells for the driver.
+    """Summarise labels and probabilities in one pass, as a histogram small enough for the driver.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def margins(
     probability : str
         Vector column of `classes` probabilities.
     classes : int
-        How many classes there are.
+        Number of classes.
 
     Returns
     -------
@@ -51,8 +51,8 @@ def margins(
 
     Notes
     -----
-    With three classes there are at most about 130,000 cells, however many rows. With more classes
-    there could be more: of those, some 500,000 are taken.
+    With three classes there are at most about 130,000 cells, for any number of rows. With more
+    classes, at most about 500,000 cells are used.
     """
     logs = F.transform(to_array(quoted(probability)), lambda p: F.log(F.greatest(p, F.lit(_TINY))))
     cells = F.transform(
@@ -68,7 +68,7 @@ def margins(
         .limit(_MAX_CELLS)
         .collect()
     )
-    # Collected in any order; sorted, so that sums and ties come out alike each time.
+    # Rows are collected in any order; sorting makes sums and ties reproducible.
     rows = sorted(rows, key=lambda row: (row[0], row[1]))
     scores = np.array([row[1] for row in rows], dtype=np.float64).reshape(-1, classes) * _STEP
     labels = np.array([row[0] for row in rows], dtype=np.int64)
@@ -87,12 +87,12 @@ def macro_f1(confusion: Floats) -> float:
 
 
 def best_offsets(labels: NDArray[np.int64], scores: Floats, weights: Floats) -> Floats:
-    """Return what to add to each class's log-probability so that macro-F1 is largest.
+    """Return the offset of each class's log-probability that maximises macro-F1.
 
     Parameters
     ----------
     labels, scores, weights
-        As `margins` gives them.
+        Result of `margins`.
 
     Returns
     -------
@@ -101,9 +101,9 @@ def best_offsets(labels: NDArray[np.int64], scores: Floats, weights: Floats) -> 
 
     Notes
     -----
-    Coordinate ascent: one class after another takes its best offset, the others standing, until
-    none moves. The score of an offset is the mean over its neighbours up to 0.25 away: the curve
-    is jagged, and its highest tooth is luck that other rows do not repeat.
+    Coordinate ascent: each class in turn takes its best offset while the others are fixed, until no
+    offset changes. The score of an offset is the mean over its neighbours up to 0.25 away, because
+    the highest peak of the unsmoothed curve is an accident of these rows.
     Cost: ``rounds * classes**2 * n``.
 
     Examples
@@ -117,7 +117,7 @@ def best_offsets(labels: NDArray[np.int64], scores: Floats, weights: Floats) -> 
     classes = scores.shape[1]
     support = np.bincount(labels, weights, minlength=classes)
     common = int(support.argmax())
-    # Half way to equal priors: near the optimum, and on the right side of small local ones.
+    # Half way to equal priors: close to the optimum, past small local optima.
     offsets = np.where(support > 0, 0.5 * np.log(support[common] / np.maximum(support, 1)), 0.0)
     offsets = np.clip(np.round(offsets / _STEP) * _STEP, -LIMIT, LIMIT)
     for _ in range(_ROUNDS):
@@ -138,7 +138,7 @@ def _best_offset(
     others = scores + offsets
     others[:, c] = -np.inf
     rival = others.argmax(axis=1)
-    # A row turns from its rival to class c at the first offset of the grid beyond this gap.
+    # A row changes from its rival to class c at the first offset of the grid beyond this gap.
     gap = others[np.arange(len(labels)), rival] - scores[:, c]
     turn = np.searchsorted(grid, gap + _STEP * 1e-6, side="left")
     cells = (labels * classes + rival) * (len(grid) + 1) + turn
