@@ -1,4 +1,4 @@
-"""Jobs: what ``spark-submit jobs/NAME.py CONF`` does, step by step.
+"""Jobs: the work of ``spark-submit jobs/NAME.py CONF``, step by step.
 
 ``train``, ``score``, ``bias`` and ``endpoints`` are the jobs; ``training`` holds the steps of the
 first. ``config`` reads the configuration, ``pipeline`` makes stages of it, ``workspace`` holds what

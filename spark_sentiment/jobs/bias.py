@@ -1,4 +1,4 @@
-"""The bias job: measures bias of any table, without training."""
+"""The bias job: measure the bias of any table, without training."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ from spark_sentiment.tables import Run
 
 @dataclass(frozen=True)
 class Measured:
-    """What a bias run found; its ``str`` is the summary that the job prints.
+    """Result of a bias run; its ``str`` is the summary that the job prints.
 
     Attributes
     ----------
     run_id, source : str
-        The run, as in the tables, and what was measured.
+        Id of the run in the tables, and the table that was measured.
     bias : list of ReportRow
         Every metric.
     broken : list of BrokenGate
-        Bounds that were broken.
+        Broken gates.
     location : str
         Folder or database of the tables.
     names : sequence of str
-        Names of the classes 0, 1, 2 where the table holds reviews; else empty.
+        Names of the classes 0, 1, 2 if the table holds reviews; otherwise empty.
     """
 
     run_id: str
@@ -65,18 +65,17 @@ def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
 
 
 def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Measured:
-    """Measure bias as `conf` says, append it to ``bias_metrics``, and return it.
+    """Measure bias with the settings of `conf`, append it to ``bias_metrics``, and return it.
 
     Parameters
     ----------
     conf : Config
-        ``table`` says what to measure, ``bias`` by which facets and metrics. Without
-        ``table.path`` the newest predictions are measured that have labels, joined to their
-        reviews for the facets.
+        ``table`` names the table, ``bias`` the facets and metrics. Without ``table.path``, the job
+        measures the newest predictions with labels, joined to their reviews for the facets.
     spark : SparkSession
-        With Delta.
+        Session with Delta.
     steps : Steps, optional
-        Says what is being done; silent by default.
+        Prints progress; silent by default.
 
     Returns
     -------
@@ -85,7 +84,7 @@ def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Me
     Raises
     ------
     SentimentError
-        Where configuration, table or output will not do.
+        If configuration, table or output cannot be used.
     """
     steps = steps or Steps(quiet=True)
     if not conf.bias.facets:
@@ -128,7 +127,7 @@ def _rows(bias: Bias, df: DataFrame, label: str, prediction: str | None) -> list
 
 
 def _newest(run: Run) -> tuple[DataFrame, str]:
-    """Return the newest labelled predictions with their reviews' columns."""
+    """Return the newest labelled predictions, with the columns of their reviews."""
     tables = run.tables
     missing = [name for name in ("predictions", "reviews") if not tables.exists(name)]
     if missing:

@@ -1,8 +1,8 @@
 """Typed configuration, read from conf/.
 
-``base.yaml`` holds every key with its default; the file named on the command line holds what
-differs; ``--set key=value`` beats both. The models here have no defaults of their own (but for the
-items of lists), so that ``base.yaml`` stays the one place where a default is written.
+``base.yaml`` holds every key with its default; the file on the command line holds the keys that
+differ; ``--set key=value`` overrides both. The models here have no defaults of their own (except
+for the items of lists), so that ``base.yaml`` is the only place with defaults.
 """
 
 import re
@@ -18,7 +18,7 @@ from spark_sentiment.errors import ConfigError
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
 
-# The configuration is kept in the `runs` table, where no credential may ever be.
+# The table `runs` stores the configuration, and must never store a credential.
 _SECRET = re.compile(r"(?i)secret|password|passwd|token|access\.?key|credential(?!s?\.provider)")
 
 
@@ -27,14 +27,14 @@ class _Section(BaseModel):
 
 
 class Run(_Section):
-    """Names one run of a job."""
+    """Id and description of a run."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] | None
     description: str
 
 
 class Spark(_Section):
-    """The session that a job starts where spark-submit has started none."""
+    """The session that a job starts if spark-submit has not started one."""
 
     master: Name | None
     packages: list[Name]
@@ -49,14 +49,14 @@ class Spark(_Section):
 
 
 class Generated(_Section):
-    """Reviews made by the project itself."""
+    """Generated reviews."""
 
     rows: Annotated[int, Field(ge=1)]
     seed: int
 
 
 class Reviews(_Section):
-    """Where reviews come from."""
+    """Source of the reviews."""
 
     path: Name | None
     format: Literal["csv", "parquet", "delta"]
@@ -67,7 +67,7 @@ class Reviews(_Section):
 
 
 class Output(_Section):
-    """Where tables and models go."""
+    """Place of tables and models."""
 
     base: Name
     database: Name | None
@@ -75,14 +75,14 @@ class Output(_Section):
 
 
 class Text(_Section):
-    """How review texts are joined and cleaned."""
+    """Columns and cleaning steps of the text."""
 
     columns: Annotated[list[Name], Field(min_length=1)]
     steps: dict[str, Any]
 
 
 class Labels(_Section):
-    """Which ratings are which class."""
+    """Bounds of the ratings of each class."""
 
     negative_max: float
     positive_min: float
@@ -95,14 +95,14 @@ class Labels(_Section):
 
 
 class Split(_Section):
-    """What is held back for the evaluation."""
+    """Held-out part of the texts, and the seed."""
 
     test: Annotated[float, Field(gt=0, lt=1)]
     seed: int
 
 
 class Embedding(_Section):
-    """The BERT checkpoint and how it is run."""
+    """BERT checkpoint, engine and precision."""
 
     model_path: Name | None
     engine: Literal["openvino", "onnxruntime"]
@@ -113,7 +113,7 @@ class Embedding(_Section):
 
 
 class Balance(_Section):
-    """What is done about classes of different size, in training alone."""
+    """Balancing of classes of different size, in training only."""
 
     method: Literal["none", "weights", "under", "over", "smote"]
     formula: Literal["balanced", "sqrt", "effective-number"]
@@ -127,7 +127,7 @@ class Classifier(_Section):
 
 
 class SageMaker(_Section):
-    """Where and as whom SageMaker trains."""
+    """Settings of the trainer ``sagemaker``."""
 
     algorithm: Literal["xgboost-multiclass", "linear-learner-multiclass"]
     role: Name | None
@@ -139,7 +139,7 @@ class SageMaker(_Section):
 
 
 class FacetSpec(_Section):
-    """One facet: a column, and which of its rows are the group asked about."""
+    """One facet: a column, and the rows that are group d."""
 
     column: Name
     values: list[str | int | float] | None = None
@@ -148,7 +148,7 @@ class FacetSpec(_Section):
 
 
 class GateSpec(_Section):
-    """A bound on a metric; None for facet, value or class means every one of them."""
+    """A bound on a metric; None for facet, value or class matches all of them."""
 
     metric: Name
     facet: str | None = None
@@ -167,7 +167,7 @@ class GateSpec(_Section):
 
 
 class Bias(_Section):
-    """Which bias is measured, and which bounds it has to keep."""
+    """Facets and metrics to measure, and gates."""
 
     positive: list[float] | None
     group: Name | None
@@ -177,13 +177,13 @@ class Bias(_Section):
 
 
 class Score(_Section):
-    """What jobs/score.py loads."""
+    """Model that jobs/score.py loads."""
 
     model: Name | None
 
 
 class Table(_Section):
-    """What jobs/bias.py measures."""
+    """Table that jobs/bias.py measures."""
 
     path: Name | None
     format: Literal["csv", "parquet", "delta"]
@@ -193,7 +193,7 @@ class Table(_Section):
 
 
 class Config(_Section):
-    """The whole configuration of a job; every key is explained in conf/base.yaml."""
+    """The whole configuration of a job; conf/base.yaml explains every key."""
 
     run: Run
     spark: Spark
@@ -214,15 +214,15 @@ class Config(_Section):
 
 
 def load(path: str | Path, settings: Sequence[str] = ()) -> Config:
-    """Read the configuration file `path` over the ``base.yaml`` beside it.
+    """Read the configuration file `path`, which overrides the ``base.yaml`` in its folder.
 
     Parameters
     ----------
     path : str or Path
-        A YAML file in the folder that holds ``base.yaml``; ``base.yaml`` itself will do.
+        A YAML file in the folder of ``base.yaml``, or ``base.yaml`` itself.
     settings : sequence of str
-        Single keys to set over both, as ``section.key=value``; the value is read as YAML, so
-        ``null``, ``0.5``, ``[a, b]`` and ``{a: 1}`` mean what they mean in the files.
+        Single keys that override both files, as ``section.key=value``. The value is read as YAML:
+        ``null``, ``0.5``, ``[a, b]`` and ``{a: 1}`` have the same meaning as in the files.
 
     Returns
     -------
@@ -232,8 +232,8 @@ def load(path: str | Path, settings: Sequence[str] = ()) -> Config:
     Raises
     ------
     ConfigError
-        Where a file is missing or no YAML, or a key is unknown, missing or of the wrong type. The
-        message names the key and the file (or ``--set``) that it came from.
+        If a file is missing or not YAML, or a key is unknown, missing or of the wrong type. The
+        message names the key and its source: a file or ``--set``.
 
     Examples
     --------
@@ -247,7 +247,7 @@ def load(path: str | Path, settings: Sequence[str] = ()) -> Config:
     for file in dict.fromkeys((base, path)):
         _merge(merged, _parsed(file), str(file), origin)
     for setting in settings:
-        # The source is named by its key alone: a value may be what should not be repeated.
+        # The message names only the key: the value may be a secret.
         _merge(merged, _setting(setting), f"--set {setting.partition('=')[0]}", origin)
     try:
         return Config.model_validate(merged)
@@ -280,23 +280,21 @@ def _setting(setting: str) -> dict[str, Any]:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
-        value = (
-            text  # such as a Windows path or s3a://a:b, which YAML would take for something else
-        )
+        value = text  # such as a Windows path or s3a://a:b, which is not valid YAML
     for part in reversed(key.split(".")):
         value = {part: value}
     nested: dict[str, Any] = value
     return nested
 
 
-# Sections that hold free keys: what a file gives replaces the default as a whole.
+# Sections with free keys: the value of a file replaces the default as a whole.
 _FREE = {"spark.conf", "reviews.columns", "text.steps", "classifier.params", "sagemaker.params"}
 
 
 def _merge(
     into: dict[str, Any], new: dict[str, Any], source: str, origin: dict[str, str], above: str = ""
 ) -> None:
-    """Put `new` over `into`, section by section, noting where each key came from."""
+    """Merge `new` into `into`, section by section, and note the source of each key."""
     for key, value in new.items():
         name = f"{above}{key}"
         origin[name] = source
@@ -307,7 +305,7 @@ def _merge(
 
 
 def _explained(error: ValidationError, origin: dict[str, str], path: Path) -> str:
-    """Say each thing that is wrong on a line: key, what is expected, where it came from."""
+    """Return one line per problem: source, key, and what is expected."""
     lines = []
     for problem in error.errors(include_url=False, include_context=False):
         parts = [str(part) for part in problem["loc"]]

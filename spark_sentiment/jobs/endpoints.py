@@ -1,4 +1,4 @@
-"""The job of whoever is on call: list what SageMaker still keeps of this library's runs, end it."""
+"""The endpoints job: list and delete what this library's runs have left in SageMaker."""
 
 import argparse
 import shlex
@@ -29,7 +29,7 @@ _RESULTS = ("deleted", "stopped", "gone already", "left alone", "could not be de
 
 
 def shown(judged: Sequence[Verdict], now: datetime) -> str:
-    """Lay out resources and verdicts as a table."""
+    """Format resources and verdicts as a table."""
     rows = [
         [
             verdict.resource.kind.name,
@@ -54,7 +54,7 @@ def _expiry(one: Resource, now: datetime) -> str:
 
 
 def counted(what: Sequence[str], order: Sequence[str]) -> str:
-    """Say how often each of `order` comes in `what`, where it comes at all.
+    """Return the number of occurrences in `what` of each of `order` that occurs.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def counted(what: Sequence[str], order: Sequence[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """List what this library's tags mark in SageMaker, and delete what has expired.
+    """List the resources with this library's tags in SageMaker, and delete expired ones.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done, also where nothing was there; 1 a fault, with its traceback; 2 the
-        command line or a listing refused, and nothing deleted; 4 something could not be deleted,
-        the rest was; 130 stopped.
+        Exit code: 0 done, also if there was nothing; 1 a fault, with its traceback; 2 the command
+        line or a listing is refused, and nothing was deleted; 4 something could not be deleted,
+        the rest was deleted; 130 stopped.
     """
     given = _parsed(arguments)
     return runner.exit_code(
@@ -123,7 +123,7 @@ def _ended(site: Site, judged: Sequence[Verdict]) -> int:
 
 
 def _command(given: argparse.Namespace, where: str) -> str:
-    """Return the command that deletes what was shown; it names the region, for any other shell."""
+    """Return the command that deletes the listed resources; it names the region."""
     words = ["python", _PROGRAM, "--region", where]
     if given.endpoint_url:
         words += ["--endpoint-url", given.endpoint_url]
@@ -179,7 +179,7 @@ def _url(text: str) -> str:
 
 
 def _run_id(text: str) -> str:
-    # Such as from a variable of the shell that was never set: it must not mean every run.
+    # For example, an unset variable of the shell: it must not mean every run.
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty")
     return text

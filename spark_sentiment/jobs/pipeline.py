@@ -1,4 +1,4 @@
-"""Configuration -> stages, and a schema check over all of them before anything is paid for."""
+"""Build stages from the configuration, and check their schemas before paid work starts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
@@ -21,19 +21,19 @@ from spark_sentiment.reviews import RatingLabeler
 from spark_sentiment.text import NGrams, TextCleaner
 
 TEXT, LABEL, EMBEDDING, WEIGHT = "text", "label", "embedding", "weight"
-"""Columns that the stages of one Pipeline hand to each other."""
+"""Columns between the stages of a Pipeline."""
 
 SENTIMENT_LAYERS = 4
-"""Layers of the packaged MiniLM after which a linear model tells sentiment best, of six."""
+"""Number of layers of the packaged MiniLM, of six, after which a linear model works best."""
 
 CLASSIFIED = {
     "xgboost-multiclass": {},
     "linear-learner-multiclass": {"score": "probability", "predicted_label": "prediction"},
 }
-"""SageMaker's classifiers of several classes, and what their replies are called here."""
+"""SageMaker's multi-class classifiers, and the new names of columns in their replies."""
 
 Embed = Callable[[BertEmbeddings, DataFrame], DataFrame]
-"""Adds a stage's embeddings to a table, as its ``transform`` does, but may know some already."""
+"""Adds the embeddings of a stage to a table, like ``transform``, but may reuse known ones."""
 
 
 def preparation(conf: Config) -> list[Any]:
@@ -52,13 +52,13 @@ def preparation(conf: Config) -> list[Any]:
 def text_columns(conf: Config) -> list[str]:
     """Return the configured text columns that the data has.
 
-    A mapping of columns, ``reviews.columns``, names all columns that the data has: the others are
-    null in every row, and nothing can be learned from them.
+    A mapping, ``reviews.columns``, names all columns of the data. Other columns are null in every
+    row, so a model cannot learn from them.
 
     Raises
     ------
     ConfigError
-        Where none of the text columns is mapped.
+        If none of the text columns is mapped.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def text_columns(conf: Config) -> list[str]:
 
 
 def report(conf: Config) -> BiasReport | None:
-    """Return the stage that measures the data's bias; None where no facet is configured."""
+    """Return the stage that measures the bias of the data; None without facets."""
     if not conf.bias.facets:
         return None
     given: dict[str, Any] = {
@@ -97,13 +97,13 @@ def report(conf: Config) -> BiasReport | None:
 
 
 def learning(conf: Config) -> list[Any]:
-    """Return the stages that learn, from text and embedding to prediction.
+    """Return the stages of the learner, from text and embedding to prediction.
 
     Raises
     ------
     ConfigError
-        Where a setting is none of the classifier's, or SMOTE is asked for on anything but
-        embeddings, between whose points alone a new one means something.
+        If the classifier does not have a setting, or SMOTE is set for other features than
+        embeddings: only between embeddings is a new point meaningful.
     """
     if conf.trainer == "sagemaker":
         return _balanced(conf, lambda weight: [_sagemaker(conf, weight)])
@@ -126,7 +126,7 @@ def learning(conf: Config) -> list[Any]:
 
 
 def _balanced(conf: Config, head: Callable[[str | None], list[Any]]) -> list[Any]:
-    """Return the stages of `head`, which takes the name of a weight column, balanced as asked."""
+    """Return the stages of `head`, which takes the name of a weight column, with balancing."""
     method = conf.balance.method
     if method == "none":
         return head(None)
@@ -151,7 +151,7 @@ def _balanced(conf: Config, head: Callable[[str | None], list[Any]]) -> list[Any
 
 def _sagemaker(conf: Config, weight: str | None) -> Any:
     """Return the stage that trains on SageMaker."""
-    # boto3 is an extra, and half a second that other jobs need not wait.
+    # Imported here: boto3 is an extra, and its import would delay other jobs.
     from spark_sentiment.sagemaker import SageMakerStage
 
     wanted = conf.sagemaker
@@ -174,7 +174,7 @@ def _sagemaker(conf: Config, weight: str | None) -> Any:
         "featuresCol": EMBEDDING,
         "labelCol": LABEL,
         "outputCols": CLASSIFIED[wanted.algorithm],
-        # A review without a prediction would be missing in the evaluation.
+        # The evaluation would lack a review without a prediction.
         "maxErrorShare": 0.0,
         **wanted.params,
     }
@@ -182,7 +182,7 @@ def _sagemaker(conf: Config, weight: str | None) -> Any:
 
 
 def features(conf: Config) -> list[str]:
-    """Return what the classifier sees: what is configured, or what its trainer can learn from."""
+    """Return the features of the classifier: those configured, or the default of the trainer."""
     chosen = conf.features or (
         ["embedding"] if conf.trainer == "sagemaker" else ["tfidf", "embedding"]
     )
@@ -190,7 +190,7 @@ def features(conf: Config) -> list[str]:
 
 
 def embedding(conf: Config) -> BertEmbeddings | None:
-    """Return the stage that embeds the clean text; None where no embedding is asked for."""
+    """Return the stage that embeds the clean text; None if the features have no embedding."""
     if "embedding" not in features(conf):
         return None
     wanted = conf.embedding
@@ -224,23 +224,23 @@ def training(conf: Config) -> Pipeline:
 
 
 def check(pipeline: Pipeline, schema: StructType) -> StructType:
-    """Return what the stages make of `schema`; raise SchemaError at the first that cannot.
+    """Return the schema after all stages; raise SchemaError at the first stage that refuses.
 
-    Python's ``Pipeline.fit`` checks nothing before it works; this does, without a Spark job.
+    Python's ``Pipeline.fit`` does not check schemas first. This check starts no Spark job.
     """
     return schema_after(pipeline, schema)
 
 
 def fit(stages: Sequence[Any], df: DataFrame) -> PipelineModel:
-    """Fit `stages` as a Pipeline does, but compute once what those make that learn nothing.
+    """Fit `stages` as a Pipeline does, but compute the leading transformers only once.
 
-    Each estimator passes over the data at least once, and all transformers before it with it. What
-    the leading transformers make is kept in memory and on disk until the fit ends.
+    Each estimator reads the data at least once, and runs all transformers before it again. The
+    result of the leading transformers is therefore persisted until the fit ends.
 
     Raises
     ------
     DataError
-        Where a text column has no word that is frequent enough to learn from.
+        If a text column has no word that is frequent enough.
     """
     fixed = list(takewhile(lambda stage: isinstance(stage, Transformer), stages))
     made = detach(PipelineModel(fixed).transform(df)).persist()
@@ -255,9 +255,9 @@ def fit(stages: Sequence[Any], df: DataFrame) -> PipelineModel:
 
 
 def _check_words(stages: Sequence[Any], df: DataFrame) -> None:
-    """Raise DataError where a text column has no word that is frequent enough to be counted.
+    """Raise DataError if a text column has no word that is frequent enough.
 
-    The stages that follow an empty vocabulary fail with a message that names nothing.
+    The stages after an empty vocabulary fail with a message that does not name the column.
     """
     parts: list[Any] = []
     for stage in stages:
@@ -278,7 +278,7 @@ def _check_words(stages: Sequence[Any], df: DataFrame) -> None:
 
 
 def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -> DataFrame:
-    """Put `df` through a fitted pipeline; `embed` does what a `BertEmbeddings` stage would."""
+    """Transform `df` by a fitted pipeline; `embed` replaces `BertEmbeddings` stages."""
     for stage in model.stages:
         if embed is not None and isinstance(stage, BertEmbeddings):
             df = detach(embed(stage, detach(df)))
@@ -288,7 +288,7 @@ def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -
 
 
 def endpoints(model: PipelineModel) -> list[Any]:
-    """Return the stages of a fitted pipeline that score by an endpoint which was made for them."""
+    """Return the stages of a fitted pipeline that score by an endpoint of their own."""
     found: list[Any] = []
     for stage in model.stages:
         if isinstance(stage, PipelineModel):
@@ -296,7 +296,7 @@ def endpoints(model: PipelineModel) -> list[Any]:
         elif (
             stage.hasParam("deployment")
             and stage.isSet("deployment")
-            and stage.getOrDefault("inference") != "batch"  # which needs none
+            and stage.getOrDefault("inference") != "batch"  # which needs no endpoint
         ):
             found.append(stage)
     return found
@@ -313,7 +313,7 @@ def gates(bias: Bias) -> list[Gate]:
     Raises
     ------
     ConfigError
-        Where one names an unknown metric, or its bounds are the wrong way round.
+        If a gate names an unknown metric, or its bounds are in the wrong order.
     """
     return [_built("bias.gates", Gate, spec.model_dump()) for spec in bias.gates]
 
@@ -324,7 +324,7 @@ def metrics(bias: Bias, phase: str) -> list[str]:
     Raises
     ------
     ConfigError
-        Where a name is none of a metric or a group of them.
+        If a name is not a metric or a group of metrics.
     """
     after = {"post", "FT", *GROUPS["post"]}
     names = bias.metrics or [*GROUPS]
@@ -338,7 +338,7 @@ def metrics(bias: Bias, phase: str) -> list[str]:
 
 
 def _built(key: str, make: Callable[..., Any], given: Mapping[str, Any]) -> Any:
-    """Call `make`; what it refuses is a fault of the configuration at `key`."""
+    """Call `make`; turn its errors into errors of the configuration at `key`."""
     try:
         return make(**given)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""How a job runs: its command line, what it prints while it works, and how it ends."""
+"""Run a job: its command line, its progress, and its exit code."""
 
 import argparse
 import signal
@@ -25,7 +25,7 @@ Main = Callable[[Config, SparkSession, "Steps"], None]
 
 
 class Steps:
-    """Says on stderr what a job is doing, how long it took and how many rows went through.
+    """Prints progress on stderr: each step, its time and its number of rows.
 
     Examples
     --------
@@ -54,20 +54,20 @@ class Steps:
         self.say(f"{name}: {took:.1f} s{rows}")
 
     def say(self, line: str) -> None:
-        """Print `line` behind the seconds since the job began."""
+        """Print `line` after the seconds since the job began."""
         if not self._quiet:
             sys.stderr.write(f"[{time.monotonic() - self._began:6.1f} s] {line}\n")
             sys.stderr.flush()
 
 
 class Step:
-    """What a step has to tell at its end: `rows`, where rows are what it works on."""
+    """Result of a step: `rows`, if the step processes rows."""
 
     rows: int | None = None
 
 
 def show(text: str) -> None:
-    """Print a result on stdout, where progress never is."""
+    """Print a result on stdout; progress goes to stderr."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -78,7 +78,7 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     name : str
-        Of the job; it stands in Spark's history and in messages.
+        Name of the job, for Spark's history and messages.
     main : callable
         Takes the configuration, the session and the `Steps`.
     arguments : sequence of str, optional
@@ -87,8 +87,8 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 done; 1 a fault, with its traceback; 2 input or configuration refused, in a
-        line that says what to do; 3 a bias gate is broken (all tables are written); 130 stopped.
+        Exit code: 0 done; 1 a fault, with its traceback; 2 input or configuration is refused, with
+        a line that says what to do; 3 a bias gate is broken (all tables are written); 130 stopped.
     """
     parser = argparse.ArgumentParser(prog=f"jobs/{name}.py", description=main.__doc__)
     parser.add_argument("conf", help="configuration file, such as conf/local.yaml")
@@ -120,16 +120,16 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
 
 
 def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
-    """Do the `work` of a job; return its exit code, or that of the error which ended it.
+    """Do the `work` of a job; return its exit code, or the exit code of its error.
 
     Parameters
     ----------
     name : str
-        Of the job, for messages.
+        Name of the job, for messages.
     work : callable
-        Returns its own exit code.
+        Does the work, and returns an exit code.
     stopped : str
-        What to say to a user who stops it: how things were left.
+        Message if the user stops the job: the state that it leaves.
 
     Examples
     --------
@@ -156,9 +156,9 @@ def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C: who shuts a cluster down sends it, and what costs has to be stopped.
+    """Treat SIGTERM as Ctrl-C: a cluster that shuts down sends it, and paid jobs must stop.
 
-    Python lets the main thread alone set what a signal does.
+    In Python, only the main thread can set a signal handler.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""The scoring job: a saved model puts a class and probabilities to new reviews."""
+"""The scoring job: predict class and probabilities of new reviews with a saved model."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from spark_sentiment.tables import Run, digest, table_errors
 
 @dataclass(frozen=True)
 class Scored:
-    """What a scoring run did; its ``str`` is the summary that the job prints.
+    """Result of a scoring run; its ``str`` is the summary that the job prints.
 
     Attributes
     ----------
     run_id, model_path : str
-        The run, as in the tables, and the model that scored.
+        Id of the run in the tables, and the model.
     intake : ReadCounts
-        Rows read and rejected.
+        Counts of rows read and rejected.
     classes : tuple of int
         Rows by predicted class.
     location : str
@@ -52,17 +52,17 @@ def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
 
 
 def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scored:
-    """Score the reviews that `conf` names, and return what was found.
+    """Score the reviews that `conf` names, and return the result.
 
     Parameters
     ----------
     conf : Config
-        ``reviews`` says what to score (a rating is not needed), ``score.model`` with which model;
-        by default the newest that was trained into the same tables.
+        ``reviews`` names the reviews (no rating is needed), ``score.model`` the model; by default
+        the newest model of a training run in the same tables.
     spark : SparkSession
-        With Delta.
+        Session with Delta.
     steps : Steps, optional
-        Says what is being done; silent by default.
+        Prints progress; silent by default.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
     Raises
     ------
     SentimentError
-        Where configuration, input, model or output will not do.
+        If configuration, input, model or output cannot be used.
     """
     steps = steps or Steps(quiet=True)
     tables = workspace.tables(spark, conf)

@@ -1,4 +1,4 @@
-"""What a job prints at its end: plain text that can be read, or pasted into a ticket."""
+"""The summary that a job prints at its end, as plain text."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from spark_sentiment.classification import Confusion
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Lay out `rows` under `head`, numbers to the right.
+    """Format `rows` under `head`; numbers are right-aligned.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def intake(read: int, rejected: Mapping[str, int]) -> str:
-    """Say how many rows came in, and why some were rejected."""
+    """Return the number of rows read, and of rejected rows by reason."""
     out = sum(rejected.values())
     line = f"Rows: {read:,} read, {read - out:,} used, {out:,} rejected"
     reasons = [f"  {n:,} {reason}" for reason, n in sorted(rejected.items(), key=lambda x: -x[1])]
@@ -41,14 +41,14 @@ def intake(read: int, rejected: Mapping[str, int]) -> str:
 
 
 def balance(names: Sequence[str], counts: Sequence[int]) -> str:
-    """Show how many rows each class has."""
+    """Return a table of the rows of each class."""
     whole = sum(counts)
     rows = [[name, n, n / whole if whole else None] for name, n in zip(names, counts, strict=True)]
     return table(["class", "rows", "share"], rows)
 
 
 def evaluation(matrix: Confusion) -> str:
-    """Show accuracy, macro-F1, the figures of each class, and the confusion matrix."""
+    """Return accuracy, macro-F1, the figures of each class, and the confusion matrix."""
     classes = range(len(matrix.names))
     per_class = [
         [name, matrix.precision(i), matrix.recall(i), matrix.f1(i), matrix.support(i)]
@@ -86,7 +86,7 @@ def bias(rows: Sequence[ReportRow], names: Sequence[str] = (), most: int = 10) -
     >>> print(bias([row], ["stays", "leaves"]).splitlines()[1])
     pre    DPL     age    > 50   all others     leaves  0.100  +0.020 to +0.200
     """
-    # CI compares sizes and DI is a ratio: neither belongs among differences of proportions.
+    # CI compares sizes and DI is a ratio; the list is of differences of proportions.
     ends = [
         (min(abs(row.low), abs(row.high)), row.low > 0 or row.high < 0, row)
         for row in rows
@@ -122,18 +122,18 @@ def bias(rows: Sequence[ReportRow], names: Sequence[str] = (), most: int = 10) -
 
 
 def tables(location: str) -> str:
-    """Say where the tables are: a folder, or a database."""
+    """Return a line with the place of the tables: a folder or a database."""
     return f"Tables: {location}"
 
 
 def _groups(facet_value: str) -> tuple[str, str]:
-    """Return the two sides of a comparison, which the report has as 'd' or as 'd vs a'."""
+    """Return the two sides of a comparison; the report writes 'd' or 'd vs a'."""
     group, _, other = facet_value.partition(" vs ")
     return group, other or "all others"
 
 
 def _class(label_class: str | None, names: Sequence[str]) -> str:
-    """Name the class, or the classes, that a report row counts as positive."""
+    """Return the names of the positive classes of a report row."""
     if label_class is None:
         return "all"
     known = {f"{number}.0": name for number, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""What a job works on and with: its reviews, its tables, the id of its run, kept embeddings."""
+"""Open what a job uses: reviews, tables, run id, models and kept embeddings."""
 
 import secrets
 from contextlib import ExitStack
@@ -26,31 +26,31 @@ from spark_sentiment.tables import Run, Tables, table_errors
 
 
 def tables(spark: SparkSession, conf: Config) -> Tables:
-    """Return the tables that `conf` names; nothing is made yet."""
+    """Return the tables that `conf` names, without creating them."""
     if conf.output.database is not None:
         return Tables(spark, database=conf.output.database)
     return Tables(spark, conf.output.base)
 
 
 def location(conf: Config) -> str:
-    """Return where the tables are, as the configuration has it."""
+    """Return the place of the tables from the configuration."""
     return conf.output.base if conf.output.database is None else f"database {conf.output.database}"
 
 
 def frame(spark: SparkSession, path: str, form: str, version: int | None) -> DataFrame:
-    """Read the Parquet or Delta folder at `path`; raise DataError where there is none."""
+    """Read the CSV, Parquet or Delta folder at `path`; raise TableError if that fails."""
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
     with table_errors(path, f"read it as {form}"):
         return reader.format(form).load(path)
 
 
 def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -> ReadResult:
-    """Read the reviews that `conf` names, or generate some where it names none.
+    """Read the reviews that `conf` names, or generate reviews if it names none.
 
     Raises
     ------
     DataError, SchemaError, TableError
-        Where nothing is at the path, or a column is missing.
+        If there is no file at the path, or a column is missing.
     """
     source = conf.reviews
     if source.path is None:
@@ -64,20 +64,20 @@ def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -
 
 
 def keep_reviews(run: Run, found: ReadResult, steps: Steps) -> None:
-    """Write what was read: usable rows to ``reviews``, the others to ``reviews_rejected``."""
+    """Write usable rows to ``reviews`` and rejected rows to ``reviews_rejected``."""
     with steps("writing reviews"):
         run.append("reviews_rejected", found.rejected, fingerprint=run.fingerprint)
         run.merge("reviews", found.reviews, ["review_id"])
 
 
 def predictions(scored: DataFrame, model: str) -> DataFrame:
-    """Return the rows of table ``predictions`` that the model saved at `model` gave."""
+    """Return the rows of table ``predictions``, by the model saved at `model`."""
     columns = ["review_id", LABEL, "prediction", "probability"]
     return scored.select(*columns, F.lit(model).alias("model"))
 
 
 def model_folder(conf: Config, name: str) -> str:
-    """Return where the model of run `name` is saved."""
+    """Return the folder of the model of run `name`."""
     base = conf.output.base.rstrip("/")
     return conf.output.model or f"{base}/models/{name}"
 
@@ -89,7 +89,7 @@ def is_there(spark: SparkSession, path: str) -> bool:
 
 
 def settings(conf: Config) -> dict[str, Any]:
-    """Return what decides a run's result, for its row in ``runs``."""
+    """Return the settings that determine the result of a run, for table ``runs``."""
     return conf.model_dump(mode="json", exclude={"spark"})
 
 
@@ -100,7 +100,7 @@ def run_id(conf: Config, job: str) -> str:
 
 
 def kept_embeddings(run: Run, steps: Steps) -> Embed:
-    """Return what adds embeddings through the run's table of them, saying how far it is."""
+    """Return a function that adds embeddings, kept in the run's table, and prints progress."""
 
     def embed(stage: BertEmbeddings, df: DataFrame) -> DataFrame:
         with steps("embedding") as step, ExitStack() as reporting:
@@ -121,12 +121,12 @@ def kept_embeddings(run: Run, steps: Steps) -> Embed:
 
 
 def newest_model(tables: Tables) -> str:
-    """Return the model that the newest finished training run saved.
+    """Return the model of the newest finished training run.
 
     Raises
     ------
     DataError
-        Where no training run has finished.
+        If no training run has finished.
     """
     trained = tables.read("runs").where("status = 'finished' and model_path is not null")
     row = trained.orderBy("ended_at", ascending=False).select("model_path").head()
