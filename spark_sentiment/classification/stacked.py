@@ -4,11 +4,9 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from multiprocessing.pool import ThreadPool
 from typing import Any
 
 import numpy as np
-from pyspark import inheritable_thread_target
 from pyspark.ml import Estimator, Model
 from pyspark.ml.classification import LogisticRegression, LogisticRegressionModel
 from pyspark.ml.param import Param, Params
@@ -33,6 +31,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, NumericType, StructField, StructType
 
 from spark_sentiment.balance import KEY, class_counts, keyed
+from spark_sentiment.classification.folds import fit_folds
 from spark_sentiment.classification.thresholds import best_offsets, margins
 from spark_sentiment.core import (
     VECTOR,
@@ -138,9 +137,12 @@ class Stacked(
     class that the other folds lack has probability 0 there.
 
     Cost: ``numFolds + 1`` fits of each classifier on rows kept in memory and on disk, one small fit
-    and two aggregations. The rows are a checkpoint: in the checkpoint folder of the session if it
-    is set, otherwise on the executors, where the loss of an executor fails the fit. The driver
-    holds at most 500,000 cells of a histogram.
+    and two aggregations. Up to 200,000 rows, of at most 16 million numbers, one Python task of some
+    400 MB makes all fits of MLlib's multinomial ``LogisticRegression`` with L2, and of its
+    ``NaiveBayes`` of terms, by MLlib's own steps; classifiers on the same columns share it. Larger
+    tables and other classifiers have their own ``fit``. The rows are a checkpoint: in the session's
+    checkpoint folder where one is set, else on the executors, where the loss of one fails the fit.
+    The driver holds the coefficients, and at most 500,000 cells of a histogram.
 
     References
     ----------
@@ -235,14 +237,12 @@ class Stacked(
         folds, label = self.getOrDefault(self.numFolds), self.getLabelCol()
         used = dataset.select([quoted(name) for name in self._used(dataset.columns)])
         rows = _computed(keyed(used, self.getOrDefault(self.seed)))
-        classes = self._classes(rows)
+        counts = self._counts(rows)
         data = rows.where(quoted(label).isNotNull())
         data = data.withColumn(_FOLD, F.pmod(F.col(KEY), F.lit(folds))).drop(KEY)
         named = self._named()
-        parts = [data.where(F.col(_FOLD) != fold) for fold in range(folds)]
-        tasks = [(inner, part) for part in [*parts, data] for inner in named]
-        fits = self._all_fits(tasks)
-        *by_fold, last = [fits[i : i + len(named)] for i in range(0, len(fits), len(named))]
+        threads = self.getOrDefault(self.parallelism)
+        *by_fold, last = fit_folds(named, data, sum(counts.values()), _FOLD, folds, threads)
         widths = [int(model.numClasses) for model in last]
         unseen = [
             _scored(models, widths, data.where(F.col(_FOLD) == fold)).select(
@@ -251,7 +251,7 @@ class Stacked(
             for fold, models in enumerate(by_fold)
         ]
         answers = reduce(DataFrame.union, unseen).coalesce(max(1, rows.rdd.getNumPartitions()))
-        top = self._top(_computed(answers), classes)
+        top = self._top(_computed(answers), counts)
         model = StackedModel(models=last, top=top, widths=widths)
         return self._copyValues(model)
 
@@ -265,7 +265,7 @@ class Stacked(
         }
         return [name for name in columns if name in named or name == self.getLabelCol()]
 
-    def _classes(self, rows: DataFrame) -> int:
+    def _counts(self, rows: DataFrame) -> dict[float, int]:
         counts = class_counts(rows, self.uid, self.getLabelCol())
         wrong = [label for label in counts if label < 0 or label != int(label)]
         if wrong:
@@ -273,23 +273,10 @@ class Stacked(
                 f"{self.uid}: column '{self.getLabelCol()}' holds {wrong[0]}; classes are whole "
                 "numbers from 0 on"
             )
-        return int(max(counts)) + 1
+        return counts
 
-    def _all_fits(self, tasks: list[tuple[Estimator[Any], DataFrame]]) -> list[Any]:
-        def fit(task: tuple[Estimator[Any], DataFrame]) -> Any:
-            inner, data = task
-            model = inner.fit(data)
-            logger.info("%s: %s fitted", self.uid, inner.uid)
-            return model
-
-        threads = self.getOrDefault(self.parallelism)
-        if threads == 1:
-            return [fit(task) for task in tasks]
-        with ThreadPool(min(threads, len(tasks))) as pool:
-            return pool.map(inheritable_thread_target(fit), tasks, chunksize=1)
-
-    def _top(self, answers: DataFrame, classes: int) -> LogisticRegressionModel:
-        label = self.getLabelCol()
+    def _top(self, answers: DataFrame, counts: Mapping[float, int]) -> LogisticRegressionModel:
+        label, rows, classes = self.getLabelCol(), sum(counts.values()), int(max(counts)) + 1
         learner = LogisticRegression(
             featuresCol=_FEATURES,
             labelCol=label,
@@ -298,7 +285,7 @@ class Stacked(
             regParam=self.getOrDefault(self.regParam),
             tol=1e-5,
         )
-        top: LogisticRegressionModel = learner.fit(answers)
+        top: LogisticRegressionModel = fit_folds([learner], answers, rows)[0][0]
         if self.getOrDefault(self.metric) == "macroF1":
             found = margins(top.transform(answers), label, "probability", classes)
             offsets = best_offsets(*found)

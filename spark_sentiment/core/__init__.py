@@ -18,6 +18,7 @@ from spark_sentiment.core.columns import (
     to_vector,
 )
 from spark_sentiment.core.jvm import detach
+from spark_sentiment.core.mllib_models import build_logistic_model, build_naive_bayes_model
 from spark_sentiment.core.params import (
     boolean,
     by_label,
@@ -49,6 +50,8 @@ __all__ = [
     "absent",
     "appended",
     "boolean",
+    "build_logistic_model",
+    "build_naive_bayes_model",
     "by_label",
     "detach",
     "find",
