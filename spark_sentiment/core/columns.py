@@ -1,4 +1,4 @@
-"""Columns and schemas as all stages need them: names, checks, vectors and arrays."""
+"""Helpers for columns and schemas: names, checks, vectors and arrays."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,18 +19,18 @@ VECTOR = VectorUDT()
 
 
 def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> StructField:
-    """Return the field called `name`, or raise SchemaError where it is missing or mistyped.
+    """Return the field `name`; raise SchemaError if it is missing or has a wrong type.
 
     Parameters
     ----------
     schema : StructType
         The schema to look in.
     uid : str
-        Who asks; it opens the message.
+        Id of the stage, which begins the message.
     name : str
-        Column to find, spelled exactly.
+        Name of the column, matched exactly.
     *types : type of DataType
-        What is accepted (``NumericType`` stands for every number); none accepts anything.
+        Accepted types (``NumericType`` accepts every number); without types, any type is accepted.
     """
     if name not in schema.names:
         raise SchemaError(
@@ -46,7 +46,7 @@ def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> Str
 
 
 def absent(schema: StructType, uid: str, name: str) -> None:
-    """Raise SchemaError where `schema` already has a column that Spark would take for `name`."""
+    """Raise SchemaError if `schema` already has a column that Spark resolves by `name`."""
     taken = [column for column in schema.names if column.lower() == name.lower()]
     if taken:
         raise SchemaError(
@@ -57,7 +57,7 @@ def absent(schema: StructType, uid: str, name: str) -> None:
 def appended(
     schema: StructType, uid: str, inputs: Sequence[str], kind: type[DataType], out: StructField
 ) -> StructType:
-    """Check that `inputs` are there, of type `kind`, and `out` is not; return schema with `out`."""
+    """Check that `inputs` exist with type `kind` and `out` does not; return schema with `out`."""
     for name in inputs:
         find(schema, uid, name, kind)
     absent(schema, uid, out.name)
@@ -65,15 +65,16 @@ def appended(
 
 
 def schema_after(stage: Any, schema: StructType) -> StructType:
-    """Return the schema that `stage`, or the model it fits, yields on `schema`; no job runs.
+    """Return the output schema of `stage`, or of its fitted model, for `schema`; no job runs.
 
-    Works for our stages, for MLlib's and for a Pipeline of both. A stage of another library that
-    declares nothing is taken to leave the schema alone, and ends the check of its Pipeline.
+    It works for stages of this library, of MLlib, and for a Pipeline of both. For a stage of
+    another library without a declared schema, the schema is unchanged and the check of its Pipeline
+    ends.
 
     Raises
     ------
     SchemaError
-        Where a stage cannot work on the schema that reaches it.
+        If a stage cannot work on its input schema.
     """
     if isinstance(stage, Pipeline):
         for part in stage.getStages():
@@ -104,24 +105,24 @@ def _declares(stage: Any) -> bool:
 
 
 def _spelled(kind: type[DataType]) -> str:
-    """Name a type as Spark SQL does, for a message."""
+    """Return the Spark SQL name of a type, for a message."""
     names = {NumericType: "a number", StringType: "string", VectorUDT: "vector"}
     return names.get(kind, kind.__name__.removesuffix("Type").lower())
 
 
 def quoted(name: str) -> Column:
-    """Return the column of exactly this name, dots and all."""
+    """Return the column with exactly this name, even if it has dots."""
     return F.col("`" + name.replace("`", "``") + "`")
 
 
 def lookup(values: Mapping[float, Any], key: Column) -> Column:
-    """Return the value that `values` holds for `key`; null for a key that is not there."""
+    """Return the value of `values` for `key`; null for an unknown key."""
     pairs = [F.lit(item) for pair in values.items() for item in pair]
     return F.try_element_at(F.create_map(*pairs), key)
 
 
 def to_array(vector: Column, dtype: str = "float64") -> Column:
-    """Return a vector column as an array of 'float64' or 'float32'; its task fails on a null.
+    """Return a vector column as an array of 'float64' or 'float32'; the task fails on null.
 
     Examples
     --------
@@ -137,7 +138,7 @@ def to_array(vector: Column, dtype: str = "float64") -> Column:
 
 
 def to_vector(array: Column) -> Column:
-    """Return a column of arrays of numbers as dense vectors; its task fails on a null.
+    """Return a column of number arrays as dense vectors; the task fails on null.
 
     Examples
     --------

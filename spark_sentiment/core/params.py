@@ -146,7 +146,7 @@ def numbers_by_key(*keys: str) -> Callable[[Any], dict[str, float]]:
 
 
 def by_label(check: Callable[[Any], Any]) -> Callable[[Any], dict[float, Any]]:
-    """Param converter: a mapping from label (JSON makes it a string) to what `check` admits."""
+    """Param converter: a mapping from label (a string in JSON) to a value that `check` admits."""
 
     def convert(value: Any) -> dict[float, Any]:
         if not isinstance(value, Mapping):
@@ -164,5 +164,5 @@ def _label(value: Any) -> float:
 
 
 def optional(stage: Params, param: Param[Any]) -> Any:
-    """Return a Param's value, or its default; None where it has neither."""
+    """Return the value of a Param, or its default; None if it has neither."""
     return stage.getOrDefault(param) if stage.isDefined(param) else None

@@ -54,7 +54,7 @@ def embed_texts(
     Parameters
     ----------
     texts : sequence of str or None
-        What to embed; an empty or blank text gets the vector that the model gives to no words.
+        Texts to embed. An empty or blank text gets the model's vector for no words.
     path : str, optional
         Checkpoint folder or address; the installed all-MiniLM-L6-v2 by default.
     engine, precision, pooling, normalize, num_layers, max_length, batch_size, checksum
@@ -68,9 +68,9 @@ def embed_texts(
     Raises
     ------
     CheckpointError
-        Where the checkpoint is incomplete, damaged or cannot embed as asked.
+        If the checkpoint is incomplete or damaged, or does not support an argument.
     SetupError
-        Where this processor or engine has no such precision.
+        If the processor or engine does not support the precision.
 
     Examples
     --------
@@ -109,59 +109,61 @@ class BertEmbeddings(
     inputCol : str
         Column to read, of type string.
     outputCol : str
-        Column to add, a dense vector of the checkpoint's width (384 for the default); null where
-        `inputCol` is null. An empty or blank text gets the vector that the model gives to no
-        words, as sentence-transformers does.
+        Column to add, a dense vector of the checkpoint's width (384 for the default); null if
+        `inputCol` is null. An empty or blank text gets the model's vector for no words, as in
+        sentence-transformers.
     modelPath : str, optional
         Checkpoint folder in the Hugging Face layout: a local path, or an address that Hadoop reads
         (``s3a://bucket/folder``). By default the installed all-MiniLM-L6-v2.
     engine : {'openvino', 'onnxruntime'}, default 'openvino'
-        What runs the model.
+        Engine that runs the model.
     precision : {'auto', 'f32', 'bf16'}, default 'auto'
-        What it computes in. 'auto' is bf16 with OpenVINO on processors that have it, else f32.
+        Precision of the computation. 'auto' is bf16 with OpenVINO on processors that have bf16,
+        otherwise f32.
     pooling : {'auto', 'mean', 'cls', 'max'}, default 'auto'
-        How token vectors become one: 'auto' as the checkpoint's ``1_Pooling`` says (mean where it
-        has none).
+        How to combine token vectors: 'auto' follows the checkpoint's ``1_Pooling`` (mean if it has
+        none).
     normalize : bool, optional
-        Whether vectors get length 1; by default as the checkpoint's ``modules.json`` says.
+        Whether vectors get length 1; by default as in the checkpoint's ``modules.json``.
     numLayers : int, optional
-        Layers of the encoder to run, from the first; by default all. The last ones are shaped by
-        what the checkpoint was trained for, and a task of another kind may be told better, and
-        sooner, from the middle: in all-MiniLM-L6-v2, sentiment was; see docs/limits.md.
+        Number of layers of the encoder to run, from the first; by default all. The last layers are
+        specific to the task that the checkpoint was trained for. For another task, a middle layer
+        may be better and is faster: for sentiment, all-MiniLM-L6-v2 is an example; see
+        docs/limits.md.
     maxLength : int, optional
-        Tokens, special ones included, after which a text is cut, 3 or more; by default the
-        checkpoint's ``max_seq_length``, or 256.
+        Maximum number of tokens of a text, with special tokens, 3 or more. Longer texts are cut. By
+        default the checkpoint's ``max_seq_length``, or 256.
     batchSize : int, default 32
-        Texts that the engine sees at once. Larger is rarely faster on a processor.
+        Number of texts per inference. A larger number is rarely faster on a processor.
     checksum : str, optional
-        SHA-256, in hexadecimal, that ``model.safetensors`` must have. The installed package's is
+        Required SHA-256 of ``model.safetensors``, in hexadecimal. For the installed package it is
         always checked.
 
     Raises
     ------
     SchemaError
-        Where `inputCol` is missing or no string, or `outputCol` is there already.
+        If `inputCol` is missing or not a string, or `outputCol` exists.
     CheckpointError
         From `transform`, before any Spark job: a part is missing, damaged, or of an unknown kind.
     SetupError
-        From the tasks, where `precision` is 'bf16' and the processor has none.
+        From the tasks, if `precision` is 'bf16' and the processor does not have it.
 
     Notes
     -----
     `transform` converts the checkpoint on the driver, once per machine (see
-    `spark_sentiment.embedding.convert`), and sends the file to the executors where they are other
-    machines; this package must be installed there. Each Python worker loads it once and then
-    reads and writes Arrow batches; other columns stay in the JVM. Texts are sorted by length
+    `spark_sentiment.embedding.convert`). It sends the file to executors on other machines; this
+    package must be installed there. Each Python worker loads the model once, and then reads and
+    writes Arrow batches; other columns stay in the JVM. Texts are sorted by length
     within an Arrow batch (``spark.sql.execution.arrow.maxRecordsPerBatch``, 10,000 rows by
-    default), so a partition should hold some hundred rows or more; equal texts of a batch are
-    computed once. One partition keeps one worker busy: use at least as many as there are cores.
+    default), so a partition should hold some hundred rows or more. Equal texts of a batch are
+    computed once. One partition keeps one worker busy: use at least as many partitions as cores.
 
-    The same rows in the same partitions give the same bits. Other partitions give other batches,
-    and so may change the last digits. A filter on `outputCol` is not pushed below this stage, so
-    nothing is embedded twice; put filters on other columns before it.
+    The same rows in the same partitions give the same bits. Another partitioning gives other
+    batches, which may change the last digits. Spark does not push a filter on `outputCol` below
+    this stage, so no text is embedded twice; put filters on other columns before the stage.
 
-    A saved stage holds `modelPath`, not the weights: the address must be readable where it is
-    loaded. `checksum` makes sure that it still holds the same weights.
+    A saved stage holds `modelPath`, not the weights: the machine that loads it must be able to read
+    the address. `checksum` makes sure that the weights are the same.
 
     Examples
     --------
@@ -222,7 +224,7 @@ class BertEmbeddings(
         return appended(schema, self.uid, [self.getInputCol()], StringType, out)
 
     def convert(self, spark: SparkSession | None = None) -> Converted:
-        """Convert the checkpoint now, or find it converted; `transform` does so by itself.
+        """Convert the checkpoint, or find it in the cache; `transform` calls this itself.
 
         Parameters
         ----------
@@ -239,11 +241,11 @@ class BertEmbeddings(
         )
 
     def fingerprint(self, spark: SparkSession | None = None) -> str:
-        """Return a name for what decides the vectors: a key under which they can be kept.
+        """Return a fingerprint of everything that determines the vectors, as a key to store them.
 
-        Equal for equal weights, tokenizer, pooling, normalisation, layers, length and precision
-        asked for, wherever the checkpoint lies. 'auto' precision counts as itself: a table that is
-        filled on processors with and without bf16 holds vectors that agree to two or three digits.
+        It is equal for equal weights, tokenizer, pooling, normalisation, layers, length and
+        precision Param, wherever the checkpoint is. Precision 'auto' has a fingerprint of its own:
+        if processors with and without bf16 fill a table, its vectors agree to two or three digits.
 
         Examples
         --------
@@ -256,7 +258,7 @@ class BertEmbeddings(
         return f"{converted.fingerprint}-{length}-{self.getOrDefault(self.precision)}"
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
-        import pandas as pd  # two seconds that who does not embed need not wait
+        import pandas as pd  # imported here: the import is slow
 
         self.transformSchema(dataset.schema)
         spark = dataset.sparkSession
@@ -279,8 +281,8 @@ class BertEmbeddings(
                 counter.add(len(texts))
                 yield pd.Series(list(vectors), dtype=object).mask(texts.isna().to_numpy(), None)
 
-        # Called nondeterministic so that the optimizer does not run it once for a filter on its
-        # result and once more for the result itself.
+        # Marked as nondeterministic: otherwise the optimizer runs it twice, for a filter on its
+        # result and for the result.
         udf = pandas_udf(embed, ArrayType(FloatType())).asNondeterministic()  # type: ignore[call-overload]
         raw, out = f"{self.uid}_array", self.getOutputCol()
         vector = F.when(F.col(raw).isNotNull(), to_vector(F.col(raw)))
@@ -289,7 +291,7 @@ class BertEmbeddings(
 
 
 def _embedded(plan: Plan, texts: Sequence[str | None]) -> NDArray[np.float32]:
-    """Embed texts of which some may be None; those get a row of NaN."""
+    """Embed texts; None gets a row of NaN."""
     given = [place for place, text in enumerate(texts) if text is not None]
     found = encoder(plan)([text for text in texts if text is not None]) if given else None
     if found is not None and len(given) == len(texts):
@@ -301,7 +303,7 @@ def _embedded(plan: Plan, texts: Sequence[str | None]) -> NDArray[np.float32]:
 
 
 def _length(converted: Converted, asked: int | None) -> int:
-    """Return how many tokens of a text are kept."""
+    """Return the maximum number of tokens of a text."""
     if asked is None:
         return converted.max_length
     if asked > converted.positions:
@@ -313,7 +315,7 @@ def _length(converted: Converted, asked: int | None) -> int:
 
 
 def _threads(context: SparkContext) -> int:
-    """Return the threads of a worker: its share of a laptop's cores, its task's on a cluster."""
+    """Return the threads of a worker: its share of the cores locally, or those of its task."""
     local = re.fullmatch(r"local(?:\[(\*|\d+)(?:,\s*\d+)?\])?", context.master or "")
     if local is None:
         return int(context.getConf().get("spark.task.cpus", "1") or 1)

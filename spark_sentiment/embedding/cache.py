@@ -1,4 +1,4 @@
-"""Where fetched and converted checkpoints are kept between runs, and how one gets there whole."""
+"""Cache of fetched and converted checkpoints between runs; entries are complete or absent."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Return the folder that holds converted and fetched checkpoints, made where it was not there.
+    """Return the folder of converted and fetched checkpoints; create it if needed.
 
-    It is ``$SPARK_SENTIMENT_CACHE``, else ``$XDG_CACHE_HOME/spark_sentiment``, else
-    ``~/.cache/spark_sentiment``; where that cannot be written, a folder of this user alone under
-    the system's temporary folder. It may be deleted at any time.
+    It is ``$SPARK_SENTIMENT_CACHE``, or ``$XDG_CACHE_HOME/spark_sentiment``, or
+    ``~/.cache/spark_sentiment``. If it is not writable, it is a private folder of this user in the
+    temporary folder of the system. You may delete it at any time.
 
     Examples
     --------
@@ -38,7 +38,7 @@ def cache_folder() -> Path:
     spare = Path(tempfile.gettempdir(), f"spark_sentiment-{os.getuid()}")
     spare.mkdir(mode=0o700, exist_ok=True)
     status = spare.lstat()
-    # Its name can be guessed: a folder that somebody else could fill must not be trusted.
+    # The name can be guessed: do not trust a folder that another user could fill.
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         spare = Path(tempfile.mkdtemp(prefix="spark_sentiment-"))
     log.warning("cache folder %s cannot be used (%s); using %s", wanted, reason, spare)
@@ -47,10 +47,9 @@ def cache_folder() -> Path:
 
 @contextmanager
 def drafted(final: Path) -> Iterator[Path]:
-    """Give a fresh folder to fill; it becomes `final` in one step, or nothing if the body fails.
+    """Yield a new folder to fill; it becomes `final` in one step, or is lost if the body fails.
 
-    Readers see all of `final` or none of it, and of two processes that do the same work the first
-    wins.
+    Readers see all of `final` or nothing. If two processes do the same work, the first one wins.
     """
     # In the same folder as `final`, so on the same disk: a rename there is one step.
     draft = Path(tempfile.mkdtemp(prefix=f".{final.name[:16]}-", dir=final.parent))

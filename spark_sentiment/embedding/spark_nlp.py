@@ -1,4 +1,4 @@
-"""The same ONNX file inside Spark NLP, so that one Pipeline may hold its annotators beside ours.
+"""Run the same ONNX file in Spark NLP, for a Pipeline of annotators and our stages.
 
 Spark NLP is an optional extra, and its jar must be on the class path before the session starts::
 
@@ -37,7 +37,7 @@ _EXCLUDES = (
 
 
 def spark_nlp_conf() -> dict[str, str]:
-    """Return the Spark settings that a session needs before it can run Spark NLP.
+    """Return the Spark settings that a session needs for Spark NLP.
 
     Returns
     -------
@@ -81,33 +81,33 @@ def spark_nlp_chain(
     inputCol : str
         Column to read, of type string.
     outputCol : str
-        Column to add, a dense vector; null where the text is null, and the vector of no words where
-        it is empty or blank.
+        Column to add, a dense vector. It is null for a null text, and the vector of no words for an
+        empty or blank text.
     modelPath, pooling, normalize, numLayers, maxLength, checksum
         As the Params of `BertEmbeddings`.
     batchSize : int, default 8
-        Texts that Spark NLP gives the model at once.
+        Number of texts per inference.
 
     Returns
     -------
     list of Transformer
         DocumentAssembler, BertSentenceEmbeddings, EmbeddingsFinisher and an SQLTransformer, for a
         Pipeline. They also add ``{outputCol}_document``, ``_sentence`` and ``_finished``: other
-        annotators can read the first, and any may be dropped.
+        annotators can read the first; you can drop all of them.
 
     Raises
     ------
     SetupError
-        Where Spark NLP's package or jar is missing, or no session is active.
+        If Spark NLP's package or jar is missing, or no session is active.
     CheckpointError
-        Where the checkpoint cannot be converted, or its tokenizer is no WordPiece, the one kind
-        that BertSentenceEmbeddings has.
+        If the checkpoint cannot be converted, or its tokenizer is not WordPiece, the only kind that
+        BertSentenceEmbeddings supports.
 
     Notes
     -----
-    Spark NLP computes in f32 and has a WordPiece tokenizer of its own: on plain text it finds the
-    same tokens. `BertEmbeddings` gives the same vectors many times faster; this chain is for a
-    Pipeline whose other stages are Spark NLP's.
+    Spark NLP computes in f32 with its own WordPiece tokenizer, which returns the same tokens for
+    plain text. Use this chain in a Pipeline whose other stages are Spark NLP's. `BertEmbeddings`
+    gives the same vectors and is faster.
     """
     spark = SparkSession.getActiveSession()
     if spark is None:
@@ -124,7 +124,7 @@ def spark_nlp_chain(
     document, sentence, finished = (
         f"{outputCol}_{part}" for part in ("document", "sentence", "finished")
     )
-    # Spark NLP takes a null for an empty text.
+    # Spark NLP treats null as an empty text.
     vector = f"CASE WHEN `{inputCol}` IS NOT NULL THEN `{finished}`[0] END"
     embeddings = (
         annotator.BertSentenceEmbeddings.loadSavedModel(str(_saved_model(converted)), spark)
@@ -148,7 +148,7 @@ def spark_nlp_chain(
 
 
 def _annotators(spark: SparkSession) -> tuple[Any, Any]:
-    """Return Spark NLP's two modules, or say what is missing."""
+    """Return the two modules of Spark NLP; raise SetupError if one is missing."""
     try:
         from sparknlp import annotator, base
     except ImportError as error:
@@ -163,7 +163,7 @@ def _annotators(spark: SparkSession) -> tuple[Any, Any]:
 
 
 def _saved_model(converted: Converted) -> Path:
-    """Lay the files out as ``loadSavedModel`` wants them: model.onnx and assets/vocab.txt."""
+    """Write the files in the layout of ``loadSavedModel``: model.onnx and assets/vocab.txt."""
     final = cache_folder() / f"sparknlp-{converted.fingerprint}"
     if final.is_dir():
         return final
@@ -187,6 +187,6 @@ def _saved_model(converted: Converted) -> Path:
 
 
 def _lowers(converted: Converted) -> bool:
-    """Say whether the tokenizer puts text in lower case."""
+    """Tell whether the tokenizer converts text to lower case."""
     normalizer = Tokenizer.from_file(str(converted.tokenizer)).normalizer
     return normalizer is not None and normalizer.normalize_str("A") == "a"

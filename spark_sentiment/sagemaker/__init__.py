@@ -1,10 +1,10 @@
-"""SageMaker as stages of a Pipeline: trained by `SageMakerStage`, asked by its model.
+"""SageMaker as stages of a Pipeline: `SageMakerStage` trains, its model scores.
 
-``training`` has the estimator and ``scoring`` the model that asks an endpoint or a transform job;
-``formats`` say what goes over the wire, ``algorithms`` which built-in algorithm takes what, and
-``aws`` makes clients and resources. ``variants`` puts several models behind one endpoint,
-``teardown`` deletes all of a Pipeline's, ``janitor`` finds what runs left behind. boto3 is needed,
-by the extra ``spark-sentiment[sagemaker]``.
+``training`` has the estimator, and ``scoring`` the model, which calls an endpoint or a transform
+job. ``formats`` reads and writes requests and replies, ``algorithms`` describes the built-in
+algorithms, and ``aws`` creates clients and resources. ``variants`` puts several models behind one
+endpoint, ``teardown`` deletes the resources of a Pipeline, and ``janitor`` finds resources that
+runs have left. It needs boto3, from the extra ``spark-sentiment[sagemaker]``.
 """
 
 from spark_sentiment.sagemaker.aws.clients import Site, find_region

@@ -1,4 +1,4 @@
-"""Print what ``spark-submit --jars`` needs to train on SageMaker, parted by commas."""
+"""Print the jars that ``spark-submit --jars`` needs for training, separated by commas."""
 
 import sys
 

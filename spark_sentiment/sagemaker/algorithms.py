@@ -1,4 +1,4 @@
-"""SageMaker's built-in algorithms: their images, what they train on and what they must be told.
+"""SageMaker's built-in algorithms: images, training formats and required settings.
 
 Accounts of images are those of the developer guide ("Docker Registry Paths and Example Code");
 hyperparameters are those of each algorithm's chapter there.
@@ -90,24 +90,24 @@ _XGBOOST = {
 
 @dataclass(frozen=True)
 class Algorithm:
-    """How one algorithm is trained and asked.
+    """Image, formats and hyperparameters of one algorithm.
 
     Attributes
     ----------
     repository, tag : str
-        Of its image; empty for an image of one's own.
+        Repository and tag of its image; empty for your own image.
     accounts : mapping of str to str
-        The account that keeps the image in each region.
+        The account of the image in each region.
     training, request : str
         Formats of training files and of requests.
     labelled, weighted : bool
-        Whether it learns from a label; whether a row may have a weight.
+        Whether it needs a label; whether a row may have a weight.
     classes : str or None
-        The hyperparameter for the number of classes, where it must be told.
+        Name of the hyperparameter for the number of classes, if it is required.
     fewest_classes : int
-        What that must be at least.
+        Minimum of the number of classes.
     defaults : mapping of str to str
-        Hyperparameters that make it what its name says, or that it cannot do without.
+        Hyperparameters that its name implies, or that it requires.
     required : tuple of str
         Hyperparameters that only a user can choose.
     """
@@ -126,7 +126,7 @@ class Algorithm:
 
     @property
     def needs_width(self) -> bool:
-        """Whether it must be told how wide a vector is."""
+        """Whether it requires the width of the vectors."""
         return self.training == "recordio"
 
 
@@ -198,17 +198,17 @@ ALGORITHMS = {
     "csv": Algorithm(weighted=True),
     "jsonlines": Algorithm(request="jsonlines", weighted=True),
 }
-"""What each value of Param `algorithm` means; 'csv' and 'jsonlines' are images of one's own."""
+"""Algorithms by value of Param `algorithm`; 'csv' and 'jsonlines' are for your own image."""
 
 
 def image_uri(algorithm: str, region: str) -> str:
-    """Return where the image of a built-in algorithm is.
+    """Return the address of the image of a built-in algorithm.
 
     Raises
     ------
     SageMakerError
-        Where the algorithm is none of SageMaker's, or its image's account in that region is not
-        known here: Param image then says it.
+        If the algorithm is not SageMaker's, or its account in the region is not known; set Param
+        image then.
 
     Examples
     --------

@@ -1,15 +1,16 @@
-"""What SageMaker still keeps of this library's runs, for whoever is on call: list it, end it.
+"""Find and delete resources that this library's runs have left in SageMaker.
 
-What a stage makes is marked by tags: the run that made it, and when it is no longer wanted. This
-job lists what is marked: endpoints, their configurations, models, and the training and transform
-jobs that still run. With ``--delete`` it ends what has expired; without, it changes nothing.
+Each resource that a stage creates has tags: its run, and its time of expiry. The janitor lists the
+resources with these tags: endpoints, their configurations, models, and running training and
+transform jobs. With ``--delete`` it deletes expired resources and stops expired jobs. Without it,
+it changes nothing.
 
-What has no expiry that can be read is ended by ``--run-id ID --all`` alone. Configurations and
-models cost nothing, and endpoints stand on them: they are kept while an endpoint or a transform job
-of their run stays. Objects that a job which died has left on S3 are in no list of SageMaker's and
-are not touched: a lifecycle rule on the prefix of the staging area ends those.
+Only ``--run-id ID --all`` deletes a resource without a readable expiry. Configurations and models
+cost nothing, and endpoints need them: the janitor keeps them while an endpoint or a transform job
+of their run exists. It does not delete objects on S3 that a killed job has left, because SageMaker
+does not list them: a lifecycle rule on the prefix of the staging folder deletes those.
 
-What the caller has to be allowed to do; a deletion, of nothing but what has the tag::
+The caller needs these permissions; it may delete only resources with the tag::
 
     {
       "Version": "2012-10-17",
@@ -68,16 +69,16 @@ _STOOD_ON = (ENDPOINT_CONFIG, MODEL)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to become of a resource.
+    """Decision about a resource.
 
     Attributes
     ----------
     resource : Resource
-        What SageMaker has.
+        The resource in SageMaker.
     ends : bool
-        Whether it is to be deleted; a job, stopped.
+        Whether to delete it, or to stop it if it is a job.
     says : str
-        The same in words, with the reason where it is kept.
+        The decision in words, with the reason if the resource is kept.
     """
 
     resource: Resource
@@ -86,27 +87,27 @@ class Verdict:
 
     @property
     def stops(self) -> bool:
-        """Whether the resource is a job, which is stopped and not deleted."""
+        """Whether the resource is a job, which is stopped instead of deleted."""
         return self.resource.kind in JOBS
 
 
 def find_leftovers(site: Site, run_id: str | None = None) -> list[Resource]:
-    """Return what this library's tags mark at `site`; of one run alone where `run_id` names it."""
+    """Return the resources with this library's tags at `site`; with `run_id`, only of this run."""
     found = made_here(find_region(site), site)
     return [one for one in found if run_id is None or one.run_id == run_id]
 
 
 def judge(found: Sequence[Resource], now: datetime, everything: bool = False) -> list[Verdict]:
-    """Say of each resource whether it is to be ended.
+    """Decide for each resource whether to delete it.
 
     Parameters
     ----------
     found : sequence of Resource
-        All that there is of the runs in question: what one run has is judged together.
+        All resources of the runs, because the resources of one run depend on one another.
     now : datetime
         The time, with its zone.
     everything : bool, default False
-        Whether what has not expired, or has no expiry, is to end too.
+        Whether to delete resources that have not expired, or have no expiry, too.
 
     Examples
     --------
@@ -140,13 +141,13 @@ def _verdict(one: Resource, now: datetime, everything: bool, used: bool) -> Verd
     if used and one.kind in _STOOD_ON:
         return Verdict(one, False, "keep: its run still uses it")
     if one.kind is ENDPOINT and one.status in CHANGING:
-        # AWS decides, when it is asked: it may have left this status by then.
+        # AWS decides at the call: the status may have changed by then.
         return Verdict(one, True, f"delete; AWS may refuse while {one.status}")
     return Verdict(one, True, "stop" if one.kind in JOBS else "delete")
 
 
 def format_span(time: timedelta) -> str:
-    """Spell a span of time by its two largest units.
+    """Write a duration in its two largest units.
 
     Examples
     --------
@@ -163,13 +164,13 @@ def format_span(time: timedelta) -> str:
 
 
 def carry_out(site: Site, judged: Sequence[Verdict]) -> Iterator[tuple[str, str]]:
-    """End what is to be ended, whatever becomes of the others; yield the result and a line of each.
+    """Delete or stop resources, each independently; yield the result and a line for each.
 
-    The results are 'deleted', 'stopped', 'gone already', 'could not be deleted' and 'left alone',
-    which has no line where it was the verdict.
+    The results are 'deleted', 'stopped', 'gone already', 'could not be deleted' and 'left alone'.
+    The line is empty if the decision was to leave the resource alone.
     """
     where = find_region(site)
-    stays = set()  # runs of which something could not be ended that may stand on the rest
+    stays = set()  # runs with a resource that could not be deleted and may need the others
     for verdict in judged:
         one = verdict.resource
         named = f"{one.kind.name} {one.name}"

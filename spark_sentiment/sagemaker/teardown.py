@@ -1,4 +1,4 @@
-"""The end of fitted models' endpoints: in one call, after a ``with`` block, or after a search."""
+"""Delete the endpoints of fitted models: in one call, after a ``with`` block, after a search."""
 
 import threading
 from collections.abc import Collection, Iterator
@@ -17,18 +17,18 @@ M = TypeVar("M")
 
 
 def delete_resources(model: Any) -> None:
-    """Delete what SageMaker keeps for `model`, however deep its stages are nested.
+    """Delete the resources of `model` in SageMaker, at any depth of nested stages.
 
     Parameters
     ----------
     model : Model
-        A `SageMakerEndpointModel`, a PipelineModel or CrossValidatorModel that holds some, or any
-        other: of that, nothing is deleted. Endpoints that no `SageMakerStage` made are left alone.
+        A `SageMakerEndpointModel`, or a PipelineModel or CrossValidatorModel with some. Other
+        models, and endpoints that no `SageMakerStage` created, are left alone.
 
     Raises
     ------
     SageMakerError
-        Where something cannot be deleted; the rest is.
+        If something cannot be deleted; the rest is deleted.
 
     Examples
     --------
@@ -36,14 +36,14 @@ def delete_resources(model: Any) -> None:
     >>> delete_resources(PipelineModel([SageMakerEndpointModel(endpointName="someone-else-s")]))
     """
     own = [part for part in _endpoints(model) if part.isSet(part.deployment)]
-    # By name: models of one stage, fitted with other Params, have one uid.
+    # By name: models of one stage, fitted with different Params, have the same uid.
     steps = {part.getOrDefault(part.endpointName): part.deleteResources for part in own}
     resources.all_deleted(getattr(model, "uid", "model"), steps)
 
 
 @contextmanager
 def deployed(model: M) -> Iterator[M]:
-    """Give back `model`, and delete what SageMaker keeps for it when the block ends.
+    """Yield `model`, and delete its resources in SageMaker when the block ends.
 
     Examples
     --------
@@ -58,34 +58,35 @@ def deployed(model: M) -> Iterator[M]:
 
 
 def fit_and_clean_up(estimator: Any, dataset: DataFrame) -> Any:
-    """Fit, and delete what SageMaker keeps for models that are not part of the result.
+    """Fit, and delete the resources of models that are not part of the result.
 
-    CrossValidator and TrainValidationSplit fit many models and give back the best, a Pipeline whose
-    later stage fails gives back none: nobody would delete the endpoints of the others.
+    CrossValidator and TrainValidationSplit fit many models and return the best one. A Pipeline
+    whose later stage fails returns no model. Without this function, the endpoints of the other
+    models stay.
 
     Parameters
     ----------
     estimator : Estimator
-        Such as a CrossValidator or Pipeline, with `SageMakerStage` at any depth.
+        For example, a CrossValidator or Pipeline with a `SageMakerStage` at any depth.
     dataset : DataFrame
-        To fit on.
+        Rows to fit on.
 
     Returns
     -------
     Model
-        What ``estimator.fit(dataset)`` returns; its endpoints, those of its ``subModels`` too where
-        they are collected, are in service.
+        Result of ``estimator.fit(dataset)``. Its endpoints, and those of its ``subModels`` if they
+        are collected, are in service.
 
     Raises
     ------
     SageMakerError
-        Where something cannot be deleted; the rest is. Where the fit fails, that is what is raised,
-        with a note of what is left.
+        If something cannot be deleted; the rest is deleted. If the fit fails, the error of the fit
+        is raised, with a note of resources that are left.
 
     Notes
     -----
-    The trained artifacts on S3 stay. A fit in a thread that goes on after another has failed
-    deletes what it made as soon as it ends.
+    The trained artifacts on S3 stay. If a fit in another thread continues after a failure, its
+    resources are deleted as soon as it ends.
 
     Examples
     --------
@@ -111,7 +112,7 @@ def fit_and_clean_up(estimator: Any, dataset: DataFrame) -> Any:
 
 
 class _Made:
-    """What the fits of one search made, in whatever threads."""
+    """The models that the fits of one search create, in all threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -119,7 +120,7 @@ class _Made:
         self._ended = False
 
     def note(self, model: SageMakerEndpointModel) -> None:
-        """Note a model that was fitted; delete its endpoint at once where all others are gone."""
+        """Record a fitted model; delete its endpoint at once if the others are already deleted."""
         with self._lock:
             if not self._ended:
                 self._models.append(model)
@@ -127,7 +128,7 @@ class _Made:
         model.deleteResources()
 
     def delete(self, keep: Collection[str] = ()) -> None:
-        """Delete what was made, but for the endpoints named."""
+        """Delete all resources except those of the endpoints named."""
         with self._lock:
             self._ended = True
         names = {model.getOrDefault(model.endpointName): model for model in self._models}
@@ -138,7 +139,7 @@ class _Made:
 
 
 def _stages(estimator: Any) -> Iterator[SageMakerStage]:
-    """Yield the stages that train on SageMaker, wherever in a Param of another they are."""
+    """Yield the stages that train on SageMaker, also inside Params of other stages."""
     if isinstance(estimator, SageMakerStage):
         yield estimator
     for param in getattr(estimator, "params", ()):

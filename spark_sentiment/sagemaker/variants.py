@@ -1,4 +1,4 @@
-"""Several models behind one endpoint: made by shares of the requests, and shifted between them."""
+"""Several models behind one endpoint: create it, and shift requests between the models."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from spark_sentiment.sagemaker.aws.clients import call
 from spark_sentiment.sagemaker.aws.hosting import Deployment
 from spark_sentiment.sagemaker.scoring.model import SageMakerEndpointModel
 
-# Params in which models behind one endpoint may differ: what is made anew, or asked by nobody.
+# Params in which models behind one endpoint may differ: the endpoint sets or ignores them.
 _OF_EACH = {
     "endpointName",
     "deployment",
@@ -33,45 +33,46 @@ def deploy_variants(
     expires_after: float | None = None,
     timeout: float = 1800.0,
 ) -> SageMakerEndpointModel:
-    """Make one endpoint of several trained models, which share its requests, as for an A/B test.
+    """Create one endpoint for several trained models that share its requests, as in an A/B test.
 
     Parameters
     ----------
     models : mapping of str to SageMakerEndpointModel
-        By the name that each one's production variant shall have; fitted by `SageMakerStage`, for
-        real-time inference or with ``inference="none"``, and alike in their Params of scoring.
-        They, and their own endpoints where they have one, stay as they are.
+        Models by the name of their production variant. `SageMakerStage` has fitted them for
+        real-time inference or with ``inference="none"``, and their Params of scoring are equal.
+        They and their own endpoints, if any, do not change.
     weights : mapping of str to float, optional
-        Share of the requests of each, relative to the sum; equal by default.
+        Share of the requests of each model, relative to the sum; equal by default.
     variant_col : str
-        Column of the new model that names the variant which answered.
+        Column of the new model for the name of the variant that answered.
     run_id, expires_after : optional
-        Tags of what is made: the run, by default the endpoint's name, and the hours after which
-        ``jobs/endpoints.py`` may delete it, by default the first model's.
+        Tags of the new resources: the run, by default the name of the endpoint, and the hours after
+        which ``jobs/endpoints.py`` may delete them, by default those of the first model.
     timeout : float
         Seconds to wait until the endpoint answers.
 
     Returns
     -------
     SageMakerEndpointModel
-        Scores by the new endpoint. Its `deleteResources` deletes endpoint, configuration and the
-        variants' models; Param `targetVariant` asks one of them alone.
+        Model that scores by the new endpoint. Its `deleteResources` deletes endpoint, configuration
+        and the models of the variants. Param `targetVariant` selects one variant.
 
     Raises
     ------
     SchemaError
-        Before anything is made, where names, weights or the models' Params do not go together.
+        If names, weights or the Params of the models do not match; before anything is created.
     SageMakerError
-        Where a model was not fitted for real-time inference, or AWS refuses; what was made is
-        deleted then.
+        If a model was not fitted for real-time inference, or AWS refuses; the new resources are
+        then deleted.
 
     Notes
     -----
-    Each variant has the machines that its model was fitted with (`endpointInstanceType`,
-    `endpointInstanceCount`, `autoscaling`), and costs them.
+    Each variant runs on, and costs, the machines of its model's Params (`endpointInstanceType`,
+    `endpointInstanceCount`, `autoscaling`).
 
     SageMaker draws the variant for each request, not for each row: all rows of a request have the
-    same, and a row that is scored twice may have two. For shares of rows, set `maxBatchRows` to 1.
+    same variant, and a row that is scored twice may have two. For shares of rows, set
+    `maxBatchRows` to 1.
 
     Source: ProductionVariant and UpdateEndpointWeightsAndCapacities in SageMaker's API reference.
 
@@ -124,24 +125,24 @@ def deploy_variants(
 def shift_traffic(
     model: SageMakerEndpointModel, weights: Mapping[str, float], timeout: float = 1800.0
 ) -> None:
-    """Give the variants of an endpoint other shares of the requests, and wait until they have them.
+    """Change the shares of the requests of an endpoint's variants, and wait for the change.
 
     Parameters
     ----------
     model : SageMakerEndpointModel
-        Whose endpoint is meant, whoever made it. Where `deploy_variants` did, the model keeps the
-        shares, so that `createEndpoint` and a copy that is saved from now on have them too.
+        Model of the endpoint, whoever created it. If `deploy_variants` created it, the model stores
+        the shares, so that `createEndpoint` and saved copies use them.
     weights : mapping of str to float
-        Share of each variant named, relative to the sum; the others stay as they are.
+        Share of each variant, relative to the sum; variants that are not in it do not change.
     timeout : float
-        Seconds to wait; the endpoint answers meanwhile.
+        Seconds to wait; the endpoint continues to answer.
 
     Raises
     ------
     SchemaError
-        Where a weight is negative.
+        If a weight is negative.
     SageMakerError
-        Where there is no such endpoint or variant, or it is not changed in time.
+        If the endpoint or variant does not exist, or does not change in time.
 
     Examples
     --------
@@ -174,14 +175,14 @@ def shift_traffic(
 
 
 def _shares(asked: str, weights: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights as AWS takes them; SchemaError where one is none."""
+    """Return the weights for AWS; raise SchemaError if one is not a number from 0."""
     if not all(isinstance(w, int | float) and w >= 0 for w in weights.values()):
         raise SchemaError(f"{asked}: a weight is a number from 0, got {dict(weights)}")
     return {name: float(weight) for name, weight in weights.items()}
 
 
 def _check_alike(first: SageMakerEndpointModel, name: str, model: SageMakerEndpointModel) -> None:
-    """Raise SchemaError where a model is asked, or answers, in another way than the first."""
+    """Raise SchemaError if the requests or replies of a model differ from those of the first."""
     for param in model.params:
         if param.name in _OF_EACH:
             continue
@@ -194,7 +195,7 @@ def _check_alike(first: SageMakerEndpointModel, name: str, model: SageMakerEndpo
 
 
 def _part(name: str, model: SageMakerEndpointModel, weight: float) -> Deployment:
-    """Return what stands behind a model as one variant of several."""
+    """Return the deployment of a model as one of several variants."""
     made = model._deployment()
     if "InstanceType" not in made.variant or made.asynchronous or made.others:
         raise SageMakerError(

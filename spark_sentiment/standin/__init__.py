@@ -1,11 +1,11 @@
-"""A stand-in for AWS on this machine: develop without an account, and test what is really done.
+"""Stand-in: a local AWS for development and tests without an account.
 
 `StandIn` serves on one loopback port, as does the command ``python -m spark_sentiment.standin``.
-``server`` takes requests apart; ``resources`` keeps what was created, ``jobs`` trains, ``hosting``
-has models and endpoints, ``runtime`` answers their requests, ``transforms`` those of whole folders;
-``shapes`` refuses what AWS refuses, ``faults`` lets requests fail. ``others`` has moto serve S3 and
-the rest, and ``storage`` reads and writes S3 as everyone does. The extra
-``spark-sentiment[standin]`` is needed.
+``server`` parses requests and ``shapes`` validates them; ``resources`` stores what was created.
+``jobs`` trains, ``hosting`` has models and endpoints, ``runtime`` answers their requests, and
+``transforms`` runs batch transforms. ``faults`` makes requests fail. ``others`` serves S3 and other
+services by moto, and ``storage`` is a client of that S3. It needs the extra
+``spark-sentiment[standin]``.
 """
 
 from spark_sentiment.standin.errors import ContainerError, StandInError

@@ -39,7 +39,7 @@ from spark_sentiment.sagemaker.scoring.invoke import AsyncService, Service
 from spark_sentiment.sagemaker.scoring.params import HasEndpointParams
 from spark_sentiment.sagemaker.scoring.rows import Scoring, scored
 
-_ASYNC_TIMEOUT = 900.0  # where none is set: a request may wait until the endpoint has grown
+_ASYNC_TIMEOUT = 900.0  # default: a request may wait until the endpoint has scaled up
 _LOG = logging.getLogger(__name__)
 
 
@@ -57,7 +57,7 @@ def made_of(value: Any) -> dict[str, Any]:
 
 
 class _Reader(DefaultParamsReader["SageMakerEndpointModel"]):
-    """Loads a model, and looks whether its endpoint is there still."""
+    """Loads a model, and checks whether its endpoint still exists."""
 
     def load(self, path: str) -> "SageMakerEndpointModel":
         model = super().load(path)
@@ -77,104 +77,104 @@ class SageMakerEndpointModel(
     Parameters
     ----------
     endpointName : str
-        Name of an endpoint in service; of a model that `SageMakerStage` fitted without one, its.
+        Name of an endpoint in service, or of a model that `SageMakerStage` fitted without endpoint.
     inference : {'realtime', 'serverless', 'async', 'batch', 'none'}, default 'realtime'
-        How rows are scored. 'async' asks an asynchronous endpoint by way of S3. 'batch' runs one
-        transform job as soon as `transform` is called, and waits for it. All others are real-time
-        requests; they say how `SageMakerStage` made the endpoint.
+        How to score rows. 'async' calls an asynchronous endpoint through S3. 'batch' runs one
+        transform job when `transform` is called, and waits for it. The other values send real-time
+        requests; they say how `SageMakerStage` has created the endpoint.
     algorithm : str
-        What answers, and so how replies are read and which columns they give: a built-in
+        Algorithm of the endpoint; it determines format and columns of the replies: a built-in
         algorithm ('kmeans', 'pca', 'lda', 'ntm', 'linear-learner-regressor',
         'linear-learner-binary', 'linear-learner-multiclass', 'factorization-machines-regressor',
         'factorization-machines-binary', 'knn', 'randomcutforest', 'xgboost',
-        'xgboost-multiclass', 'blazingtext'), or 'csv' or 'jsonlines' for a container of one's own.
+        'xgboost-multiclass', 'blazingtext'), or 'csv' or 'jsonlines' for your own container.
     replySchema : str, optional
-        Of 'csv' and 'jsonlines': what a row of the reply holds, as 'label string, score double'.
+        For 'csv' and 'jsonlines': fields of a reply's row, such as 'label string, score double'.
     requestFormat : {'csv', 'libsvm', 'jsonlines', 'recordio'}, optional
-        How rows are sent: what SageMaker Spark's serializers write, byte for byte, and JSON lines;
-        by default what `algorithm` reads best.
+        Format of requests: as SageMaker Spark's serializers, byte for byte, or JSON lines; by
+        default the best format for `algorithm`.
     featuresCol : str, default 'features'
         Column to send, a vector; not used by 'jsonlines'.
     labelCol : str, optional
-        Column that 'libsvm' writes as target; 0.0 where it is unset.
+        Column that 'libsvm' writes as target; 0.0 if it is unset.
     requestFields : dict of str to str, optional
-        Of 'jsonlines': each key of a line's object, and the column that it takes its value from,
-        such as {'source': 'text'} for BlazingText.
+        For 'jsonlines': the keys of a line's object and the columns of their values, such as
+        {'source': 'text'} for BlazingText.
     outputCols : dict of str to str, optional
-        Other names for columns of the reply, such as {'predicted_label': 'prediction'}.
+        New names of columns of the reply, such as {'predicted_label': 'prediction'}.
     errorCol : str, default 'endpoint_error'
-        Column that says why a row has no prediction; null where it has one.
+        Column with the reason why a row has no prediction; null if it has one.
     variantCol : str, optional
-        Column for the production variant that answered; null of 'async' and 'batch'.
+        Column for the production variant that answered; null for 'async' and 'batch'.
     targetVariant : str, optional
-        Variant to ask, whatever the weights; not of 'async' and 'batch'.
+        Variant to call, for any weights; not for 'async' and 'batch'.
     region, endpointUrl : str, optional
-        AWS region and address of the service, where the environment's will not do.
+        AWS region and address of the service; by default those of the environment.
     maxBatchRows : int, default 500
-        Rows of a request at most.
+        Maximum number of rows of a request.
     maxBatchBytes : int, default 5242880
-        Bytes of a request at most; SageMaker takes 6,291,456, a serverless endpoint 4 MB.
+        Maximum number of bytes of a request; SageMaker accepts 6,291,456, a serverless endpoint
+        4 MB.
     concurrency : int, default 8
-        Requests of a task that are under way at once.
+        Number of concurrent requests of a task.
     timeout : float, default 70.0, of 'async' 900.0
-        Seconds to wait for an answer; SageMaker gives a container 60, an asynchronous one up to
-        3,600.
+        Seconds to wait for an answer; SageMaker allows a container 60 s, an asynchronous one up to
+        3,600 s.
     maxAttempts : int, default 8
-        Times that a request is sent at most.
+        Maximum number of times that a request is sent.
     retryBudget : float, default 1.0
-        Retries of a task for each request of it, beyond its first twenty.
+        Number of retries of a task per request, beyond its first twenty retries.
     maxErrorShare : float, default 0.05
-        A task, of 'batch' the whole, fails where a larger share of its rows, 0 to 1, has no
-        prediction; where it has fewer than 100 rows, the share is of 100.
+        A task (for 'batch', the whole transform) fails if a larger share of its rows, 0 to 1, has
+        no prediction. If it has fewer than 100 rows, the share is of 100.
     endpointInstanceType, endpointInstanceCount : default 'ml.m5.large', 1
         Machines of a batch transform.
     batchTimeout : float, default 86400
-        Seconds of the clock on the wall that a transform job may take, queues included.
+        Maximum wall-clock seconds of a transform job, including queues.
     progress : bool, default True
-        Say on stderr what a batch transform is doing.
+        Whether to print the progress of a batch transform on stderr.
     deployment : Deployment, optional
-        What stands behind the endpoint; `SageMakerStage` sets it.
+        Resources of the endpoint; `SageMakerStage` sets it.
 
     Raises
     ------
     SchemaError
-        Before any Spark job, where a column is missing, mistyped, or already there.
+        If a column is missing or mistyped, or an output column exists; before any Spark job.
     SageMakerError
-        Where there is no such endpoint; of 'batch', where the job fails, is stopped or takes too
-        long: it is stopped then, and what it left on S3 deleted.
+        If the endpoint does not exist. For 'batch', if the job fails, is stopped or takes too long:
+        it is then stopped, and its objects on S3 are deleted.
     DataError
-        From the tasks, of 'batch' from `transform`, where more than `maxErrorShare` of the rows
-        have no prediction. The message holds counts, statuses and codes, never a row.
+        From the tasks (for 'batch', from `transform`), if more than `maxErrorShare` of the rows
+        have no prediction. The message has counts, statuses and codes, never a row.
 
     Notes
     -----
-    Throttling (also as HTTP 400 without a message), 424, 429, 5xx, time-outs and broken connections
-    are repeated after a random wait; no other 4xx is, nor is a 424 by which the container calls the
-    request wrong. A request of which the container or the reader refuses a part is halved until
-    the row at fault stands alone, so that its neighbours are scored.
+    A request is repeated after a random wait in case of throttling (also as HTTP 400 without a
+    message), 424, 429, 5xx, time-outs and broken connections. Other 4xx are not repeated, nor is a
+    424 by which the container rejects the request. If the container or the reader rejects a part of
+    a request, the request is halved until the faulty row is alone, so that other rows are scored.
 
-    Rows keep their order and number: Spark checks the number, this stage that each request of n
-    rows was answered by n. Text is made in the JVM; one Python worker per task sends it. Rows that
-    cannot be sent (null features, a row larger than `maxBatchBytes`) get no prediction and an
-    error. A task that Spark runs again asks the endpoint again, and an action that takes some rows
-    of a partition, such as ``show``, may ask for all of them: put ``limit`` before this stage.
+    Rows keep their order and number: Spark checks the number of rows, and this stage checks that a
+    request of n rows has n answers. The JVM creates the text; one Python worker per task sends it.
+    Rows that cannot be sent (null features, a row larger than `maxBatchBytes`) get no prediction
+    and an error. A task that Spark runs again calls the endpoint again. An action that needs some
+    rows of a partition, such as ``show``, may score all of them: put ``limit`` before this stage.
 
-    An asynchronous endpoint may take minutes for a request; tasks wait for the answers on S3, where
-    nothing stays but what arrives after `timeout`, until `deleteResources`.
+    An asynchronous endpoint may take minutes for a request; tasks wait for the answers on S3. Only
+    answers that arrive after `timeout` stay there, until `deleteResources`.
 
-    A batch transform needs no endpoint, and suits many rows that can wait some minutes. `transform`
-    is eager: the rows are computed once and staged as Parquet, the tasks write requests, the job
-    answers them, and replies are read and joined to the staged rows. The result has all rows in no
-    particular order. It reads Parquet below `Deployment.staging`, which stays, for each call of
-    `transform`, until `deleteResources`; requests and replies are deleted at once. Where the
-    container refuses one request, the job fails as a whole: none is halved.
+    A batch transform needs no endpoint, and is for many rows that can wait some minutes.
+    `transform` is eager: it computes the rows once, stages them as Parquet, writes the requests,
+    runs the job, and joins the replies to the staged rows. The result has all rows in no particular
+    order. It reads Parquet below `Deployment.staging`, which stays, for each call of `transform`,
+    until `deleteResources`; requests and replies are deleted at once. If the container rejects one
+    request, the whole job fails: requests are not halved.
 
-    Cost: the endpoint's, or the job's machines'; the requests of all tasks together are tasks times
-    `concurrency`, which should not be more than an endpoint's instances can take. Saved are names
-    and settings, no credentials: boto3 finds those on each executor as it does everywhere. Loading
-    logs a warning where the endpoint is gone; where AWS does not say within seconds, none. For
-    'async' and 'batch' they must be such as may list, read, write and delete below the staging
-    folder.
+    Cost: the machines of the endpoint or the job. There are tasks times `concurrency` concurrent
+    requests, which should not exceed the capacity of the endpoint. A saved model holds names and
+    settings, no credentials: boto3 finds the credentials on each executor. For 'async' and 'batch',
+    they must allow to list, read, write and delete below the staging folder. Loading logs a warning
+    if the endpoint is gone, but not if AWS does not answer within seconds.
 
     Sources: InvokeEndpoint, InvokeEndpointAsync and CreateTransformJob in SageMaker's API
     reference; SageMaker Spark's serializers.
@@ -236,7 +236,7 @@ class SageMakerEndpointModel(
 
     @classmethod
     def read(cls) -> DefaultParamsReader["SageMakerEndpointModel"]:
-        """Return a reader, which warns where the endpoint of what it loads is gone."""
+        """Return a reader, which warns if the endpoint of the loaded model is gone."""
         return _Reader(cls)
 
     def transformSchema(self, schema: StructType) -> StructType:
@@ -265,7 +265,7 @@ class SageMakerEndpointModel(
         return replies.reply(self.getOrDefault(self.algorithm), optional(self, self.replySchema))
 
     def _added(self) -> dict[str, tuple[str, DataType]]:
-        """Return the columns that `transform` adds: each one's field of a reply, and its type."""
+        """Return the columns that `transform` adds, with their field of a reply and their type."""
         named = self.getOrDefault(self.outputCols)
         columns = [(named.get(name, name), name, kind) for name, kind in self._reply().fields]
         columns.append((self.getOrDefault(self.errorCol), "error", StringType()))
@@ -281,23 +281,23 @@ class SageMakerEndpointModel(
         return added
 
     def createEndpoint(self, timeout: float = 1800.0) -> bool:
-        """Make the endpoint again, from the model that was trained, where it is gone.
+        """Create the endpoint again, from the trained model, if it is gone.
 
         Parameters
         ----------
         timeout : float
-            Seconds to wait until it answers.
+            Seconds to wait until the endpoint is in service.
 
         Returns
         -------
         bool
-            Whether it was made; False where it was there.
+            Whether the endpoint was created; False if it existed.
 
         Raises
         ------
         SageMakerError
-            Where this model was not fitted by `SageMakerStage`, or for batch transforms alone, or
-            AWS refuses.
+            If this model was not fitted by `SageMakerStage`, or only for batch transforms, or AWS
+            refuses.
         """
         wanted = self._deployment()
         if not wanted.variant:
@@ -310,13 +310,13 @@ class SageMakerEndpointModel(
     def deleteResources(self) -> None:
         """Delete endpoint, endpoint configuration, model, and the results of batch transforms.
 
-        The trained artifact on S3 stays. What is gone already is no error. A DataFrame that a batch
-        transform gave back can be read no longer.
+        The trained artifact on S3 stays. Resources that are already gone are not an error. A
+        DataFrame from a batch transform cannot be read afterwards.
 
         Raises
         ------
         SageMakerError
-            Where this model was not fitted by `SageMakerStage`, or something cannot be deleted.
+            If this model was not fitted by `SageMakerStage`, or something cannot be deleted.
         """
         hosting.delete(self.uid, self._site(), self._deployment())
 
@@ -335,7 +335,7 @@ class SageMakerEndpointModel(
         )
 
     def _folder(self) -> str:
-        """Return where requests are staged."""
+        """Return the staging folder of requests."""
         staging = self._deployment().staging
         if staging is None:
             raise SageMakerError(
@@ -344,7 +344,7 @@ class SageMakerEndpointModel(
         return staging
 
     def _require_endpoint(self) -> None:
-        """Raise SageMakerError where there is no such endpoint; who may not ask, just tries."""
+        """Raise SageMakerError if the endpoint does not exist; without permission to ask, pass."""
         name = self.getOrDefault(self.endpointName)
         if self.isSet(self.deployment) and self._deployment().name == name:
             made = self._deployment()
@@ -366,7 +366,7 @@ class SageMakerEndpointModel(
             raise SageMakerError(self._gone())
 
     def _gone(self) -> str:
-        """Say that there is no such endpoint, and what to do."""
+        """Return the message for a missing endpoint, with advice."""
         again = (
             "createEndpoint() makes it again from the trained model"
             if self.isSet(self.deployment)
@@ -375,7 +375,7 @@ class SageMakerEndpointModel(
         return f"{self.uid}: there is no endpoint '{self.getOrDefault(self.endpointName)}': {again}"
 
     def _warn_if_gone(self) -> None:
-        """Warn where there is no such endpoint; who cannot ask may load all the same."""
+        """Warn if the endpoint does not exist; without permission to ask, do not warn."""
         if not self.isSet(self.endpointName) or self.getOrDefault(self.inference) == "batch":
             return
         name = self.getOrDefault(self.endpointName)
@@ -421,7 +421,7 @@ class SageMakerEndpointModel(
         return answered.withColumns(added).drop(raw)
 
     def _in_batch(self, dataset: DataFrame, raw: str) -> DataFrame:
-        """Return the rows with what a transform job answers in column `raw`."""
+        """Return the rows with the answers of a transform job in column `raw`."""
         request = self._request()
 
         def record(schema: StructType) -> Column:
@@ -453,8 +453,8 @@ class SageMakerEndpointModel(
         )
 
     def _by_requests(self, dataset: DataFrame, raw: str) -> DataFrame:
-        """Return the rows with what the endpoint answers to the tasks' requests in column `raw`."""
-        import pandas as pd  # two seconds that who does not score need not wait
+        """Return the rows with the answers of the endpoint in column `raw`."""
+        import pandas as pd  # imported here: the import is slow
 
         self._require_endpoint()
         request, answer = self._request(), self._reply()
@@ -474,6 +474,6 @@ class SageMakerEndpointModel(
             for rows in scored(scoring, parts):
                 yield pd.DataFrame(rows, columns=names, dtype=object)
 
-        # Called nondeterministic so that the optimizer never asks the endpoint twice for a row.
+        # Marked as nondeterministic, so that the optimizer never scores a row twice.
         udf = pandas_udf(score, answer.schema).asNondeterministic()  # type: ignore[call-overload]
         return dataset.withColumn(raw, udf(requests.record(dataset.schema, *request)))

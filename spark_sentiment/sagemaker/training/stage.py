@@ -31,34 +31,34 @@ class SageMakerStage(
     DefaultParamsReadable["SageMakerStage"],
     DefaultParamsWritable,
 ):
-    """Train on SageMaker as a stage of a Pipeline, and score by what this makes of the model.
+    """Train on SageMaker as a stage of a Pipeline; the fitted model scores there.
 
-    Data is written to S3 by Spark, under a folder of this fit alone; sagemaker_pyspark's ``fit``
-    asks for the training job; model and endpoint are made, tagged and, where anything goes wrong,
-    deleted again.
+    Spark writes the data to S3, into a folder of this fit alone. sagemaker_pyspark's ``fit`` starts
+    the training job. The stage then creates model and endpoint with tags; after a failure it
+    deletes them.
 
     Parameters
     ----------
     algorithm : str
-        A built-in algorithm, as in `SageMakerEndpointModel`, or 'csv' or 'jsonlines', as an image
-        of one's own replies.
+        A built-in algorithm, as in `SageMakerEndpointModel`, or 'csv' or 'jsonlines', the format of
+        the replies of your own image.
     stagingPath : str
-        Folder on S3, ``s3://bucket/folder``: training files are below it while a fit lasts, models
-        below its ``models`` where `outputPath` is not set; what the model scores with 'async' or
-        'batch' is below it until ``model.deleteResources()``.
+        Folder on S3, ``s3://bucket/folder``. It holds the training files during a fit, models in
+        its ``models`` if `outputPath` is not set, and files of 'async' or 'batch' scoring until
+        ``model.deleteResources()``.
     role : str
-        ARN of the IAM role that training and endpoint run as.
+        ARN of the IAM role of training and endpoint.
     hyperParameters : dict of str to str, optional
-        Of the algorithm, as its chapter in the developer guide calls them. Width of the vectors
-        and number of classes are told it anyway.
+        Hyperparameters of the algorithm, with the names of the developer guide. The stage sets the
+        width of the vectors and the number of classes itself.
     featuresCol, labelCol, weightCol : str, default 'features', 'label', none
-        Columns to learn from; features are a vector, of 'blazingtext' a string.
+        Columns to learn from; features are a vector, or a string for 'blazingtext'.
     validationIndicatorCol : str, optional
-        Boolean column: rows where it is true are the channel ``validation``.
+        Boolean column: rows with true are the channel ``validation``.
     image : str, optional
-        Container; a built-in algorithm's in the region by default.
+        Container image; by default the image of the built-in algorithm in the region.
     trainingFormat : {'recordio', 'csv', 'libsvm', 'text'}, optional
-        Form of the training files; what the algorithm reads best by default.
+        Format of the training files; by default the best format for the algorithm.
     outputPath : str, optional
         Folder on S3 for models.
     instanceType, instanceCount, volumeSize : default 'ml.m5.xlarge', 1, 30
@@ -66,70 +66,71 @@ class SageMakerStage(
     maxRuntime : int, default 86400
         Seconds after which SageMaker stops training.
     fitTimeout : float, default 90000
-        Seconds of the clock on the wall that training, and then the endpoint, may take, queues
-        included.
+        Maximum wall-clock seconds of training, and then of the start of the endpoint, including
+        queues.
     maxWait : int, optional
-        Seconds to wait for spot capacity and train, `maxRuntime` at least; set, spot machines are
-        used.
+        Maximum seconds for waiting for spot capacity and training, at least `maxRuntime`. If set,
+        spot machines are used.
     checkpointPath : str, optional
-        Folder on S3 for checkpoints, which a spot job goes on from.
+        Folder on S3 for checkpoints, from which an interrupted spot job continues.
     subnets, securityGroups : list of str, optional
         VPC of training and endpoint; both or neither.
     kmsKey : str, optional
         Key for disks and models.
     encryptTraffic : bool, default False
-        Encrypt what training machines send each other.
+        Whether to encrypt traffic between training machines.
     experiment : dict of str to str, optional
         ``ExperimentName``, ``TrialName``, ``TrialComponentDisplayName``, ``RunName``.
     environment : dict of str to str, optional
         Environment of the endpoint's container.
     inference : {'realtime', 'serverless', 'async', 'batch', 'none'}, default 'realtime'
-        What answers when the model transforms: an endpoint, a serverless one, one that is asked by
-        way of S3, or a batch transform without any endpoint; 'none' makes no endpoint until
-        ``model.createEndpoint()`` does.
+        How the model scores: by an endpoint, a serverless or an asynchronous endpoint, or a batch
+        transform without endpoint. With 'none' there is no endpoint until you call
+        ``model.createEndpoint()``.
     endpointInstanceType, endpointInstanceCount : default 'ml.m5.large', 1
         Machines of the endpoint, or of a batch transform.
     serverless : dict of str to float, optional
         ``memory`` (MB, 2048) and ``concurrency`` (20) of a serverless endpoint.
     autoscaling : dict of str to float, optional
-        ``max`` instances, and perhaps ``min`` (1) and ``target`` (1000 requests a minute and
-        instance; 5 that wait for an instance, of an asynchronous endpoint): the endpoint grows and
-        shrinks with its load.
+        ``max`` instances, and optionally ``min`` (1) and ``target`` (1000 requests per minute and
+        instance; for an asynchronous endpoint, 5 waiting requests per instance). The endpoint
+        scales with its load.
     runId : str, optional
-        Tag of all that is made; the training job's name by default.
+        Tag of all resources; by default the name of the training job.
     expiresAfter : float, default 24
-        Hours after which ``jobs/endpoints.py`` may delete what this made.
+        Hours after which ``jobs/endpoints.py`` may delete the resources.
     tags : dict of str to str, optional
-        More tags.
+        Further tags.
     keepStaging : bool, default False
-        Leave the training files on S3.
+        Whether to keep the training files on S3.
     progress : bool, default True
-        Say on stderr what the job is doing.
+        Whether to print the progress of the job on stderr.
     replySchema, requestFormat, requestFields, outputCols, errorCol, variantCol, targetVariant, \
 region, endpointUrl, maxBatchRows, maxBatchBytes, concurrency, timeout, maxAttempts, retryBudget, \
 maxErrorShare, batchTimeout
-        The fitted model's; see `SageMakerEndpointModel`.
+        Params of the fitted model; see `SageMakerEndpointModel`.
 
     Raises
     ------
     SchemaError
-        Before any Spark job, where a column or a Param does not fit.
+        If a column or a Param is wrong; before any Spark job.
     SetupError
-        Before any Spark job, where a jar is missing or no region is set.
+        If a jar is missing or no region is set; before any Spark job.
     DataError
-        Where training rows hold nulls, are none, or differ in width; nothing was sent.
+        If training rows have nulls or vectors of different widths, or there are no rows; no
+        training job is started.
     SageMakerError
-        Where AWS refuses, training fails, is stopped or takes too long. The job is stopped, staging
-        data and whatever else was made is deleted.
+        If AWS refuses, or training fails, is stopped or takes too long. The job is stopped; staging
+        data and all resources are deleted.
 
     Notes
     -----
-    Cost: the rows are computed once, kept, counted and checked in one pass, and written in another
-    (a third with a validation channel). An endpoint costs until it is deleted: by
+    Cost: the rows are computed once and persisted, counted and checked in one pass, and written in
+    a second (a third with a validation channel). An endpoint costs until it is deleted: by
     ``model.deleteResources()``, `delete_resources` of a whole PipelineModel, or ``with deployed``.
-    CrossValidator forgets all models but the best, and a Pipeline whose later stage fails all that
-    it fitted: fit those by `fit_and_clean_up`. A driver that is killed can clean up nothing;
-    ``jobs/endpoints.py`` finds what it left by its tags.
+    CrossValidator drops all models but the best, and a Pipeline whose later stage fails drops its
+    models: fit them by `fit_and_clean_up`. A driver that is killed cannot clean up;
+    ``jobs/endpoints.py`` finds its resources by their tags.
 
     Sources: SageMaker's API reference (CreateTrainingJob, CreateModel, CreateEndpointConfig); the
     fit is sagemaker_pyspark's ``SageMakerEstimator``.
