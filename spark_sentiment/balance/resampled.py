@@ -319,7 +319,7 @@ class Resampled(
                     f"'{self.getLabelCol()}' does not hold; it holds {known}"
                 )
             if target > rows[label] if under else target < rows[label]:
-                side, change = ("more", "over") if under else ("less", "under")
+                side, change = ("more", "over") if under else ("fewer", "under")
                 raise DataError(
                     f"{self.uid}: targets sets class {label:g} to {target} rows, {side} than its "
                     f"{rows[label]}; change the target or use method '{change}'"

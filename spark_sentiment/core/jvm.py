@@ -10,16 +10,23 @@ Which Hadoop configuration
     same one, so a path that Spark can read is found here too.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import json
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark import inheritable_thread_target
 from pyspark.errors import PySparkException
 from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import DataType
+from pyspark.sql.types import DataType, StructType
+
+T = TypeVar("T")
 
 JAVA_ERRORS = (Py4JJavaError, CapturedException)
 """What a call raises where Java raised; `java_causes` tells what."""
@@ -53,8 +60,7 @@ def java_frame(df: DataFrame) -> Any:
 
 def java_type(spark: SparkSession, kind: DataType) -> Any:
     """Return Java's DataType of a Python one."""
-    session: Any = spark
-    return session._jsparkSession.parseDataType(kind.json())
+    return _java_session(spark).parseDataType(kind.json())
 
 
 def callback_view(spark: SparkSession) -> Any:
@@ -113,6 +119,24 @@ def remember_classes(spark: SparkSession) -> None:
         vars(view)[name] = view = getattr(view, name)
 
 
+def inherit_properties(spark: SparkSession, call: Callable[[], T]) -> Callable[[], T]:
+    """Return `call` for another thread, where its jobs keep this thread's job group and pool.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor() as pool:
+    ...     rows = pool.submit(inherit_properties(spark, spark.range(3).count))
+    >>> rows.result()
+    3
+    """
+    inheriting: Any = inheritable_thread_target
+    if not spark.version.startswith("3."):
+        inheriting = inheriting(spark)  # Spark 4 warns without it
+    inherited: Callable[[], T] = inheriting(call)
+    return inherited
+
+
 # Plans
 
 
@@ -128,11 +152,10 @@ def detach(df: DataFrame) -> DataFrame:
     >>> detach(spark.range(2).withColumn("double", F.col("id") * 2)).collect()
     [Row(id=0, double=0), Row(id=1, double=2)]
     """
-    spark: Any = df.sparkSession
+    spark = df.sparkSession
     rows = df._jdf.queryExecution().toRdd()
-    return DataFrame(
-        spark._jsparkSession.internalCreateDataFrame(rows, df._jdf.schema(), False), spark
-    )
+    java = _java_session(spark).internalCreateDataFrame(rows, df._jdf.schema(), False)
+    return DataFrame(java, spark)
 
 
 # Files
@@ -140,8 +163,7 @@ def detach(df: DataFrame) -> DataFrame:
 
 def hadoop_conf(spark: SparkSession) -> Any:
     """Return a copy of the session's Hadoop configuration; changing it changes nothing else."""
-    session: Any = spark
-    return session._jsparkSession.sessionState().newHadoopConf()
+    return _java_session(spark).sessionState().newHadoopConf()
 
 
 def set_hadoop(spark: SparkSession, settings: Mapping[str, str]) -> bool:
@@ -237,6 +259,22 @@ def forget_file_system(spark: SparkSession, uri: str) -> None:
 # Delta
 
 
+class NewTable(NamedTuple):
+    """What a Delta table is made with: columns, partition columns, comment and properties."""
+
+    schema: StructType
+    partition_by: Sequence[str]
+    comment: str
+    properties: Mapping[str, str]
+
+
+class Application(NamedTuple):
+    """Who writes, and the number of this write, which Delta keeps in the table's log."""
+
+    name: str
+    number: int
+
+
 def delta_version(spark: SparkSession) -> str:
     """Return the version of Delta Lake that the session runs."""
     return str(getattr(java_view(spark).io.delta, "package").VERSION())  # noqa: B009
@@ -245,23 +283,147 @@ def delta_version(spark: SparkSession) -> str:
 def delta_log(spark: SparkSession, path: str | None = None, *, table: str | None = None) -> Any:
     """Return Delta's DeltaLog of the table in folder `path`, or of the catalog's table `table`.
 
-    A folder without a table has a log too, whose version is -1.
+    A folder without a table has a log too; the version of its state is -1.
     """
-    session: Any = spark
+    session = _java_session(spark)
     logs = java_view(spark).org.apache.spark.sql.delta.DeltaLog
     if path is not None:
-        return logs.forTable(session._jsparkSession, path)
-    name = session._jsparkSession.sessionState().sqlParser().parseTableIdentifier(table)
-    return logs.forTable(session._jsparkSession, name)
+        return logs.forTable(session, path)
+    return logs.forTable(session, session.sessionState().sqlParser().parseTableIdentifier(table))
 
 
-def delta_snapshot(spark: SparkSession, log: Any) -> Any:
-    """List the log of a table and return Delta's Snapshot of its latest state.
+def delta_snapshot(spark: SparkSession, log: Any, *, look: bool = True) -> Any:
+    """Return Delta's Snapshot of a table's latest state.
 
-    No job runs where the state is known already.
+    Parameters
+    ----------
+    spark : SparkSession
+    log : DeltaLog
+        Of the table.
+    look : bool, default True
+        List the log's folder for commits of other drivers. Without, the state is returned that
+        this driver read or wrote last.
     """
+    if not look:
+        return log.unsafeVolatileSnapshot()
     none = java_view(spark).scala.Option.empty()
     return log.update(False, none, none)
+
+
+def delta_schema(snapshot: Any) -> StructType:
+    """Return the columns of a table in one of its states."""
+    return StructType.fromJson(json.loads(snapshot.schema().json()))
+
+
+def delta_frame(spark: SparkSession, log: Any, snapshot: Any) -> DataFrame:
+    """Return the rows of a table in one of its states, without listing its log again."""
+    view = java_view(spark)
+    none, filters = view.scala.Option.empty(), view.PythonUtils.toSeq([])
+    relation = log.createRelation(filters, view.scala.Option.apply(snapshot), none, True)
+    return DataFrame(_java_session(spark).baseRelationToDataFrame(relation), spark)
+
+
+def delta_place(spark: SparkSession, path: str, *, mark: bool = False) -> bool:
+    """Tell whether the folder `path` is free for a Delta table, or holds one already.
+
+    It is free where it is missing, empty, or marked. The mark, made where `mark` is True, is an
+    empty folder ``_delta_log``: a writer that is killed in its first commit leaves it with its
+    files.
+    """
+    folder, system = java_path(spark, path)
+    log = java_view(spark).org.apache.hadoop.fs.Path(folder, "_delta_log")
+    if system.exists(log):
+        return True
+    if system.exists(folder) and (
+        not system.getFileStatus(folder).isDirectory() or len(system.listStatus(folder)) > 0
+    ):
+        return False
+    if mark:
+        system.mkdirs(log)
+    return True
+
+
+def delta_commit(
+    spark: SparkSession,
+    log: Any,
+    snapshot: Any,
+    rows: DataFrame | None,
+    *,
+    new: NewTable | None = None,
+    application: Application | None = None,
+    note: str | None = None,
+    read_all: bool = False,
+) -> int | None:
+    """Write rows to a Delta table in one commit, which makes the table too where it is `new`.
+
+    Delta's own writer takes two commits for a table with columns that are NOT NULL: it makes such a
+    table only while it is empty.
+
+    Parameters
+    ----------
+    spark : SparkSession
+    log, snapshot : DeltaLog, Snapshot
+        The table, and the state of it that the rows were made for.
+    rows : DataFrame or None
+        What to append, with the table's columns; None makes an empty table.
+    new : NewTable, optional
+        The table to make, where there is none in `snapshot`.
+    application : Application, optional
+        Kept in the log with the commit. Two commits of one application at once are a conflict.
+    note : str, optional
+        Stands in the table's history as ``userMetadata``.
+    read_all : bool, default False
+        Whether `rows` follow from all rows of `snapshot`, so that whatever another driver appended
+        since is a conflict. Without, appends of several drivers never are.
+
+    Returns
+    -------
+    int or None
+        The version that was committed; None where there was nothing to write, so nothing was.
+
+    Raises
+    ------
+    CapturedException
+        Of JAVA_ERRORS: what the rows or the table's constraints raise; one of Delta's
+        ``ConcurrentModificationException`` on a conflict. Nothing is written.
+    """
+    view = java_view(spark)
+    delta, option = view.org.apache.spark.sql.delta, view.scala.Option
+    none, now = option.empty(), int(time.time() * 1000)
+    with _active(spark):
+        commit = log.startTransaction(none, option.apply(snapshot))
+        metadata = None
+        if new is not None:
+            empty = getattr(getattr(delta.actions, "Metadata$"), "MODULE$")
+            metadata = delta.actions.Metadata(
+                str(uuid.uuid4()),
+                None,
+                new.comment,
+                getattr(empty, "apply$default$4")(),
+                new.schema.json(),
+                view.PythonUtils.toSeq(list(new.partition_by)),
+                view.PythonUtils.toScalaMap(dict(new.properties)),
+                option.apply(now),
+            )
+            commit.updateMetadataForNewTable(metadata)
+        if application is not None:
+            getattr(commit.readTxn(), "$plus$eq")(application.name)
+        if read_all:
+            commit.readWholeTable()
+        operations = delta.DeltaOperations
+        if rows is None:
+            actions = view.PythonUtils.toSeq([])
+            operation = operations.CreateTable(metadata, False, False, none)
+        else:
+            actions = commit.writeFiles(rows._jdf)
+            if actions.isEmpty() and new is None and application is None:
+                return None
+            append = view.org.apache.spark.sql.SaveMode.Append
+            operation = operations.Write(append, none, none, option.apply(note))
+        if application is not None:
+            seen = delta.actions.SetTransaction(*application, option.apply(now))
+            actions = getattr(actions.toList(), "$colon$colon")(seen)
+        return int(commit.commit(actions, operation))
 
 
 def delta_transaction(snapshot: Any, app: str) -> int | None:
@@ -281,3 +443,23 @@ def delta_transaction(snapshot: Any, app: str) -> int | None:
         if one.appId() == app:
             return int(one.version())
     return None
+
+
+def _java_session(spark: SparkSession) -> Any:
+    session: Any = spark
+    return session._jsparkSession
+
+
+@contextmanager
+def _active(spark: SparkSession) -> Iterator[None]:
+    """Let Java code of this thread take `spark` for the session that it works for."""
+    sessions = java_view(spark).org.apache.spark.sql.SparkSession
+    before = sessions.getActiveSession()
+    sessions.setActiveSession(_java_session(spark))
+    try:
+        yield
+    finally:
+        if before.isDefined():
+            sessions.setActiveSession(before.get())
+        else:
+            sessions.clearActiveSession()

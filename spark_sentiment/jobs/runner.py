@@ -7,8 +7,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
+from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from spark_sentiment.errors import GateError, SentimentError
@@ -64,6 +68,37 @@ class Step:
     """Result of a step: `rows`, if the step processes rows."""
 
     rows: int | None = None
+
+
+@contextmanager
+def side_by_side() -> Iterator[Callable[..., None]]:
+    """Give a function that starts work in a thread of its own; wait for all of it at the end.
+
+    For writes that no later step reads: a Delta commit is mostly waiting. Where work in a thread
+    fails, its error is raised at the end; where the caller fails too, it is noted on that error.
+
+    Examples
+    --------
+    >>> done = []
+    >>> with side_by_side() as start:
+    ...     start(done.append, 1)
+    >>> done
+    [1]
+    """
+    started: list[Future[None]] = []
+    with ThreadPoolExecutor() as pool:
+
+        def start(work: Callable[..., None], *arguments: Any) -> None:
+            started.append(pool.submit(inheritable_thread_target(partial(work, *arguments))))
+
+        try:
+            yield start
+        except BaseException as error:
+            for failed in filter(None, [one.exception() for one in started]):
+                error.add_note(f"A write beside it failed too: {failed}")
+            raise
+    for one in started:
+        one.result()
 
 
 def show(text: str) -> None:

@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 from spark_sentiment.classification import class_rows
 from spark_sentiment.jobs import pipeline, summary, workspace
 from spark_sentiment.jobs.config import Config
-from spark_sentiment.jobs.runner import Steps, show
+from spark_sentiment.jobs.runner import Steps, show, side_by_side
 from spark_sentiment.reviews import SENTIMENTS, ReadCounts
 from spark_sentiment.tables import Run, digest, table_errors
 
@@ -78,13 +78,15 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
     with steps("looking for the model"):
         tables.check_writable()
         path = conf.score.model or workspace.newest_model(tables)
-    with steps("loading the model"):
-        model = _loaded(path)
-    found = workspace.reviews(spark, conf, require_rating=False).persist()
-    with steps("reading reviews") as step:
-        intake = found.check(conf.reviews.max_rejected_share)
-        inputs = f"{path} {digest(found.rows)}"
-        step.rows = intake.read
+    loaded: list[PipelineModel] = []
+    with side_by_side() as start:
+        start(_load, path, loaded, steps)
+        found = workspace.reviews(spark, conf, require_rating=False).persist()
+        with steps("reading reviews") as step:
+            intake = found.check(conf.reviews.max_rejected_share)
+            inputs = f"{path} {digest(found.rows)}"
+            step.rows = intake.read
+    (model,) = loaded
     name = workspace.run_id(conf, "score")
     with Run(tables, name, workspace.settings(conf), inputs=inputs) as run, ExitStack() as hosted:
         for endpoint in pipeline.endpoints(model):
@@ -92,20 +94,22 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
                 if endpoint.createEndpoint():
                     hosted.callback(endpoint.deleteResources)
         run.set_model(path, None)
-        workspace.keep_reviews(run, found, steps)
-        embed = workspace.kept_embeddings(run, steps)
-        scored = pipeline.transform(model, found.reviews, embed).persist()
-        with steps("scoring") as step:
-            classes = class_rows(scored, len(SENTIMENTS), "prediction")
-            step.rows = sum(classes)
-        with steps("writing predictions"):
-            rows = workspace.predictions(scored, path)
-            run.append("predictions", rows, fingerprint=run.fingerprint)
+        with side_by_side() as start:
+            start(workspace.keep_reviews, run, found, intake, steps)
+            embed = workspace.kept_embeddings(run, steps)
+            scored = pipeline.transform(model, found.reviews, embed).persist()
+            with steps("scoring") as step:
+                classes = class_rows(scored, len(SENTIMENTS), "prediction")
+                step.rows = sum(classes)
+            with steps("writing predictions"):
+                rows = workspace.predictions(scored, path)
+                run.append("predictions", rows, fingerprint=run.fingerprint)
         scored.unpersist()
     found.unpersist()
     return Scored(name, path, intake, classes, workspace.location(conf))
 
 
-def _loaded(path: str) -> PipelineModel:
-    with table_errors(path, "load the model", rows=False):
-        return PipelineModel.load(path)
+def _load(path: str, loaded: list[PipelineModel], steps: Steps) -> None:
+    """Load the model at `path` into `loaded`."""
+    with steps("loading the model"), table_errors(path, "load the model", rows=False):
+        loaded.append(PipelineModel.load(path))

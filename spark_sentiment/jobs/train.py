@@ -14,8 +14,9 @@ from spark_sentiment.classification import Confusion, class_rows
 from spark_sentiment.jobs import pipeline, summary, training, workspace
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.pipeline import LABEL
-from spark_sentiment.jobs.runner import Steps, show
-from spark_sentiment.reviews import SENTIMENTS, ReadCounts, ReadResult
+from spark_sentiment.jobs.runner import Steps, show, side_by_side
+from spark_sentiment.jobs.training import Ingested
+from spark_sentiment.reviews import SENTIMENTS, ReadCounts
 from spark_sentiment.tables import Run, Tables, code_digest, fingerprint, finished_with
 
 
@@ -123,39 +124,43 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
         with ExitStack() as attempt:
             with steps("opening tables"):
                 attempt.enter_context(run)
-            model, learned = _learn(conf, ingested.found, run, steps, attempt)
-            figures = (learned.confusion, learned.bias)
-            training.publish(run, model, path, made_of, figures, steps)
+            model, learned = _learn(conf, ingested, run, steps, attempt)
+            with steps("saving the model"):
+                model.write().overwrite().save(path)
+                run.set_model(path, made_of)
     ingested.found.unpersist()
     broken = broken_gates(learned.bias, checked.gates)
     return Trained(name, path, ingested.counts, learned, broken, workspace.location(conf))
 
 
 def _learn(
-    conf: Config, found: ReadResult, run: Run, steps: Steps, attempt: ExitStack
+    conf: Config, ingested: Ingested, run: Run, steps: Steps, attempt: ExitStack
 ) -> tuple[PipelineModel, Learned]:
     """Take the reviews from table to fitted model; return it with its figures."""
-    workspace.keep_reviews(run, found, steps)
-    prepared = training.prepare(conf, found.reviews, steps)
-    rows, stages = prepared.rows, list(prepared.stages)
-    training.keep_features(run, rows, conf.split, steps)
-    before = training.measure_bias(conf, training.split(rows, conf.split).train, steps)
-    if before is not None:
-        stages.append(before)
-    embedding = pipeline.embedding(conf)
-    if embedding is not None:
-        rows = training.embed(run, rows, embedding, steps)
-        stages.append(embedding)
-    parts = training.split(rows, conf.split)
-    learner = training.fit(conf, parts.train, steps)
-    if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
-        attempt.callback(_tear_down, learner, steps)
-    stages.append(learner)
-    matrix, after = training.evaluate(conf, run, learner, parts.held_out, steps)
-    bias = [*(before.rows if before is not None else ()), *after]
-    for kept in {id(frame): frame for frame in (prepared.rows, rows)}.values():
+    with side_by_side() as start:
+        start(workspace.keep_reviews, run, ingested.found, ingested.counts, steps)
+        prepared = training.prepare(conf, ingested.found.reviews, steps)
+        rows, stages = prepared.rows, list(prepared.stages)
+        start(training.keep_features, run, rows, conf.split, steps)
+        before = training.measure_bias(conf, training.split(rows, conf.split).train, steps)
+        if before is not None:
+            stages.append(before)
+        embedding = pipeline.embedding(conf)
+        if embedding is not None:
+            rows = training.embed(run, rows, embedding, steps)
+            stages.append(embedding)
+        parts = training.split(rows, conf.split)
+        learner = training.fit(conf, parts.train, steps)
+        if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
+            attempt.callback(_tear_down, learner, steps)
+        stages.append(learner)
+    evaluated = training.evaluate(conf, learner, parts.held_out, steps)
+    bias = [*(before.rows if before is not None else ()), *evaluated.bias]
+    path = workspace.model_folder(conf, run.run_id)
+    training.keep_results(run, evaluated, bias, path, steps)
+    for kept in {id(frame): frame for frame in (prepared.rows, rows, evaluated.rows)}.values():
         kept.unpersist()
-    return PipelineModel(stages), Learned(prepared.classes, matrix, bias)
+    return PipelineModel(stages), Learned(prepared.classes, evaluated.confusion, bias)
 
 
 def _run_of(conf: Config, tables: Tables, inputs: str) -> tuple[Run, str, Row | None]:

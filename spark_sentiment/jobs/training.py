@@ -99,6 +99,25 @@ class Parts:
     held_out: DataFrame
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """Predictions of the reviews held out.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        With the predicted class and the probabilities, persisted.
+    confusion : Confusion
+        Labels by predicted classes.
+    bias : list of ReportRow
+        The configured metrics of bias after training.
+    """
+
+    rows: DataFrame
+    confusion: Confusion
+    bias: list[ReportRow]
+
+
 def check(conf: Config, spark: SparkSession, steps: Steps) -> Checked:
     """Check that the stages fit the reviews, the BERT model is there, and the output writable.
 
@@ -192,50 +211,30 @@ def fit(conf: Config, train_part: DataFrame, steps: Steps) -> PipelineModel:
         return pipeline.fit(pipeline.learning(conf), train_part)
 
 
-def evaluate(
-    conf: Config, run: Run, learner: PipelineModel, held_out: DataFrame, steps: Steps
-) -> tuple[Confusion, list[ReportRow]]:
-    """Predict the reviews held out, and write them to ``predictions``.
-
-    Returns
-    -------
-    matrix : Confusion
-        Labels by predicted classes.
-    bias : list of ReportRow
-        The metrics of bias after training that `conf` names.
-    """
+def evaluate(conf: Config, learner: PipelineModel, held_out: DataFrame, steps: Steps) -> Evaluated:
+    """Predict the reviews held out; count the predictions, and measure their bias."""
     with steps("evaluating") as step:
-        predicted = learner.transform(held_out).persist()
-        matrix = confusion(predicted, SENTIMENTS, LABEL)
+        rows = learner.transform(held_out).persist()
+        matrix = confusion(rows, SENTIMENTS, LABEL)
         step.rows = matrix.rows
-        bias = _bias_after(conf.bias, predicted) if pipeline.report(conf) is not None else []
-    with steps("writing predictions"):
-        path = workspace.model_folder(conf, run.run_id)
-        rows = workspace.predictions(predicted, path)
-        run.append("predictions", rows, fingerprint=run.fingerprint)
-    predicted.unpersist()
-    return matrix, bias
+        bias = _bias_after(conf.bias, rows) if pipeline.report(conf) is not None else []
+    return Evaluated(rows, matrix, bias)
 
 
-def publish(
-    run: Run,
-    model: PipelineModel,
-    path: str,
-    fingerprint: str,
-    figures: tuple[Confusion, Sequence[ReportRow]],
-    steps: Steps,
+def keep_results(
+    run: Run, evaluated: Evaluated, bias: Sequence[ReportRow], model_path: str, steps: Steps
 ) -> None:
-    """Save the model at `path`; write its figures to ``evaluations`` and ``bias_metrics``."""
-    with steps("saving the model"):
-        model.write().overwrite().save(path)
-        run.set_model(path, fingerprint)
+    """Write ``predictions`` and ``evaluations``, and ``bias_metrics`` where bias was measured."""
     with steps("writing results"):
-        spark, (matrix, bias) = run.tables.spark, figures
-        rows: list[Any] = [("test", *figure) for figure in matrix.metrics()]
-        evaluations = spark.createDataFrame(rows, _FIGURES).coalesce(1)
-        metrics = spark.createDataFrame(list(bias), REPORT_SCHEMA).coalesce(1)
-        run.append("evaluations", evaluations, fingerprint=run.fingerprint)
-        run.append("bias_metrics", metrics, fingerprint=run.fingerprint)
+        spark = run.tables.spark
+        rows: list[Any] = [("test", *figure) for figure in evaluated.confusion.metrics()]
+        results = {
+            "predictions": workspace.predictions(evaluated.rows, model_path),
+            "evaluations": spark.createDataFrame(rows, _FIGURES).coalesce(1),
+        }
+        if bias:
+            results["bias_metrics"] = spark.createDataFrame(list(bias), REPORT_SCHEMA).coalesce(1)
+        run.append_all(results, fingerprint=run.fingerprint)
 
 
 def _check_classes(found: tuple[int, ...]) -> None:

@@ -1,8 +1,10 @@
 """Open what a job uses: reviews, tables, run id, models and kept embeddings."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -17,6 +19,7 @@ from spark_sentiment.jobs.runner import Steps
 from spark_sentiment.reviews import (
     OURS,
     WOMENS_CLOTHING,
+    ReadCounts,
     ReadResult,
     from_frame,
     generate_reviews,
@@ -63,11 +66,21 @@ def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -
     return from_frame(table, source.columns or None, require_rating=require_rating)
 
 
-def keep_reviews(run: Run, found: ReadResult, steps: Steps) -> None:
-    """Write usable rows to ``reviews`` and rejected rows to ``reviews_rejected``."""
-    with steps("writing reviews"):
-        run.append("reviews_rejected", found.rejected, fingerprint=run.fingerprint)
+def keep_reviews(run: Run, found: ReadResult, intake: ReadCounts, steps: Steps) -> None:
+    """Write what was read: usable rows to ``reviews``, the others to ``reviews_rejected``.
+
+    Where no row was rejected nothing is written there.
+    """
+    with steps("writing reviews"), ThreadPoolExecutor(1) as side_by_side:
+        rejected = None
+        if intake.rejected:
+            append = partial(
+                run.append, "reviews_rejected", found.rejected, fingerprint=run.fingerprint
+            )
+            rejected = side_by_side.submit(jvm.inherit_properties(run.tables.spark, append))
         run.merge("reviews", found.reviews, ["review_id"])
+        if rejected is not None:
+            rejected.result()
 
 
 def predictions(scored: DataFrame, model: str) -> DataFrame:

@@ -1,8 +1,8 @@
 """Tables: Delta tables with declared schemas, runs, and embeddings that are kept.
 
 `Tables` creates, reads, appends once and merges; ``schemas`` declares the columns and constraints.
-`Run` keeps an account of what ran on what. Embeddings are kept by text and model, so that no text
-is embedded twice.
+`Run` records the tables, settings and code of a run. Embeddings are stored by text and model, so
+that no text is embedded twice.
 """
 
 from spark_sentiment.tables.delta import RETENTION, Tables, Written, digest

@@ -1,21 +1,21 @@
-"""Delta tables: create, read at a version, append once a run, merge by key.
+"""Delta tables: create, read at a version, append once per run, merge by key.
 
 A table is a folder under a base folder (a local path, ``s3a://…``, ``s3://…`` on EMR) or a name in
-a database of the catalog. `table_schemas` declares their columns and constraints.
+a database of the catalog. `schemas` declares the columns and constraints.
 
 Two drivers, one table, on S3
-    Delta's default log store for S3 is safe for one driver a table only: of two that commit at once
-    one loses its commit, silently. Where several drivers write, set
+    Delta's default log store for S3 is safe only for one driver per table: if two drivers commit at
+    once, one commit is lost without an error. If several drivers write, set
     ``spark.delta.logStore.s3a.impl`` (and ``…s3.impl`` on EMR) to
     ``io.delta.storage.S3DynamoDBLogStore``, with DynamoDB's table and region under
     ``spark.io.delta.storage.S3DynamoDBLogStore.ddb.tableName`` and ``.ddb.region`` and the jar
-    ``io.delta:delta-storage-s3-dynamodb`` on the class path, in every writer alike. `Tables` warns
-    where the setting is absent. HDFS and local folders need nothing.
+    ``io.delta:delta-storage-s3-dynamodb`` on the class path, in every writer. `Tables` warns if the
+    setting is absent. HDFS and local folders need no setting.
 
-How long versions last
-    Tables made here keep their log and the files that merges replace for `RETENTION`. A version can
-    be read for that long, if ``VACUUM`` is run with its default: a shorter ``RETAIN`` takes the
-    versions of that time with it. Appends replace no file.
+Retention of versions
+    Tables keep their log, and the files that merges replace, for `RETENTION`. A version can be read
+    for that long if ``VACUUM`` runs with its default; a shorter ``RETAIN`` deletes older versions.
+    Appends replace no file.
 """
 
 import hashlib
@@ -23,34 +23,43 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import DecimalType, MapType, StructType
+from pyspark.sql.types import DecimalType, MapType
 
 from spark_sentiment.core import jvm
 from spark_sentiment.errors import RunConflictError, SchemaError, TableError
-from spark_sentiment.tables.errors import KEY_TWICE, table_errors
+from spark_sentiment.tables.errors import KEY_TWICE, is_conflict, table_errors
 from spark_sentiment.tables.schemas import TABLES, TableSpec, aligned, declared, mismatch
 
 logger = logging.getLogger(__name__)
 
 RETENTION = "interval 365 days"
-"""How long a table's log, and the files its merges replaced, are kept for reads of old versions."""
+"""Time for which a table's log and the files that merges replaced are kept."""
 
 _DATABASE = re.compile(r"\w+(\.\w+)?")  # catalog.database, or database alone
+_TURNS = 5  # tries of a write that other drivers keep coming before
 _TOKEN_BITS = 62  # Delta keeps a transaction's number as a signed 64-bit integer
 
 
 class Written(NamedTuple):
-    """What a write did: the table's version afterwards, and whether this call wrote it."""
+    """Result of a write: the version of the table, and whether this call wrote it."""
 
     version: int
     new: bool
+
+
+class _State(NamedTuple):
+    """A table as it was found: Delta's log and snapshot of it, and the snapshot's version."""
+
+    log: Any
+    snapshot: Any
+    version: int
 
 
 class Tables:
@@ -59,7 +68,7 @@ class Tables:
     Parameters
     ----------
     spark : SparkSession
-        With Delta's extension and catalog, as `session` builds it.
+        Session with Delta's extension and catalog, such as from `get_session`.
     base : str, optional
         Folder or URI that holds one folder per table.
     database : str, optional
@@ -68,12 +77,14 @@ class Tables:
     Raises
     ------
     TableError
-        Where not exactly one of `base` and `database` is given, or the database's name is none.
+        If not exactly one of `base` and `database` is given, or the name of the database is
+        invalid.
 
     Notes
     -----
-    Nothing is read or written until a method is called. A table is made, empty, by its first write:
-    one commit, with all its constraints.
+    Nothing is read or written until a method is called. A table is made by its first write, with
+    all its constraints and its first rows, in one commit (in a database of the catalog: two). A
+    table that nothing was written to is absent, and is read as an empty one where runs are kept.
 
     Examples
     --------
@@ -81,11 +92,13 @@ class Tables:
     >>> tables = Tables(spark, tempfile.mkdtemp())
     >>> figures = spark.createDataFrame([("test", "accuracy", 0.86)], ["split", "metric", "value"])
     >>> tables.append_once("evaluations", figures, "run-1")
-    Written(version=1, new=True)
+    Written(version=0, new=True)
     >>> tables.append_once("evaluations", figures, "run-1")
-    Written(version=1, new=False)
+    Written(version=0, new=False)
+    >>> tables.append_once("evaluations", figures, "run-2")
+    Written(version=1, new=True)
     >>> tables.read("evaluations").count(), tables.read("evaluations", version=0).count()
-    (1, 0)
+    (2, 1)
     """
 
     def __init__(
@@ -99,6 +112,7 @@ class Tables:
         self._base = _absolute(spark, base.rstrip("/") or base) if base else None
         self._database = database
         self._checked: set[str] = set()
+        self._writable = False
         self._warn_of_s3()
 
     @property
@@ -112,72 +126,81 @@ class Tables:
         return f"{self._base}/{name}" if self._base else f"{self._database}.{name}"
 
     def exists(self, name: str) -> bool:
-        """Tell whether table `name` is there, as a Delta table."""
-        location = self.location(name)
-        with table_errors(self._where(name), "look for it", rows=False):
-            if self._base:
-                return bool(DeltaTable.isDeltaTable(self._spark, location))
-            return bool(self._spark.catalog.tableExists(location))
+        """Tell whether table `name` is there, as a Delta table with a commit."""
+        return self._find(name, "look for it") is not None
 
     def version(self, name: str) -> int:
         """Return the latest version of table `name`; raise TableError where it is not there."""
-        with table_errors(self._where(name), "read its version", rows=False):
-            return int(self._snapshot(name).version())
+        version = self.last_version(name)
+        if version is None:
+            raise TableError(f"{self._where(name)}: cannot read it: there is no Delta table")
+        return version
+
+    def last_version(self, name: str) -> int | None:
+        """Return the latest version of table `name`, None where it is not there."""
+        found = self._find(name, "read its version")
+        return None if found is None else found.version
 
     def check_writable(self) -> None:
-        """Raise TableError unless files can be made where the tables are to be written.
+        """Raise TableError if the place of the tables is not writable.
 
         Makes the base folder (or database) where it is missing, and a probe file that it deletes
-        again. A job calls it before any work.
+        again, once. A job calls it before any work.
         """
+        if self._writable:
+            return
         place = self._base or f"database {self._database}"
         with table_errors(str(place), "write there", rows=False):
             if self._base is None:
                 self._spark.sql(f"CREATE DATABASE IF NOT EXISTS {self._database}")
             folder = self._base or self._spark.catalog.getDatabase(str(self._database)).locationUri
             jvm.probe_folder(self._spark, folder, f"_probe-{uuid.uuid4().hex}")
+        self._writable = True
 
     def create(self, *names: str) -> None:
-        """Make the tables called `names`, all by default, where they are not there yet.
+        """Make the tables called `names`, all by default, empty, where they are not there yet.
+
+        Writing needs no such call: the first write makes its table.
 
         Raises
         ------
         TableError
-            Where the place holds something else, or a table with other columns.
+            If there is something else at the place, or a table with other columns.
         """
         for name in names or TABLES:
-            if name in self._checked:
-                continue
-            spec = declared(name)
-            if not self.exists(name):
-                with table_errors(self._where(name), "create it", rows=False):
-                    self._builder(spec).execute()
-            with table_errors(self._where(name), "read its columns", rows=False):
-                found = StructType.fromJson(json.loads(self._snapshot(name).schema().json()))
-            differs = mismatch(found, spec)
-            if differs:
-                raise TableError(
-                    f"{self._where(name)}: the table there is another one: {differs}; "
-                    "choose another place, or move it away"
-                )
-            self._checked.add(name)
+
+            def make(name: str = name) -> Written:
+                state = self._open(name)
+                if state.version >= 0:
+                    return Written(state.version, False)
+                return self._commit(name, state, None)
+
+            self._write(name, "create it", make)
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
-        """Return table `name` as it is now, or as it was at `version`.
+        """Return table `name` at its latest version, or at `version`.
+
+        A table that nothing was written to is empty where table ``runs`` is there: its runs had
+        nothing to write.
 
         Raises
         ------
         TableError
-            Where there is no such table or version, or its log is damaged.
+            If the table or version does not exist, or its log is damaged.
         """
         location = self.location(name)
-        with table_errors(self._where(name), "read it", rows=False):
-            reader = self._spark.read
-            if version is not None:
-                reader = reader.option("versionAsOf", version)
-            if self._base:
-                return reader.format("delta").load(location)
-            return reader.table(location)
+        try:
+            with table_errors(self._where(name), "read it", rows=False):
+                reader = self._spark.read
+                if version is not None:
+                    reader = reader.option("versionAsOf", version)
+                if self._base:
+                    return reader.format("delta").load(location)
+                return reader.table(location)
+        except TableError:
+            if version is None and self._is_unwritten(name):
+                return self._spark.createDataFrame([], declared(name).schema)
+            raise
 
     def append_once(
         self,
@@ -188,7 +211,7 @@ class Tables:
         part: str = "",
         fingerprint: str | None = None,
     ) -> Written:
-        """Append `df` to table `name` for run `run_id`, unless that run did so before.
+        """Append `df` to table `name` for run `run_id`, unless this run has already appended it.
 
         Parameters
         ----------
@@ -197,34 +220,38 @@ class Tables:
         df : DataFrame
             Rows without ``run_id`` and ``written_at``, which are filled in.
         run_id : str
-            The run. One driver at a time may work under one id.
+            Id of the run. Only one driver at a time may use an id.
         part : str, optional
-            Tells apart several appends of one run to one table, such as ``"pre"`` and ``"post"``.
+            Distinguishes several appends of one run to one table, such as ``"pre"`` and ``"post"``.
         fingerprint : str, optional
-            What the rows are made from, where the caller knows it. By default the rows themselves:
-            a digest of their content that no order or partitioning changes.
+            Fingerprint of the input of the rows, if the caller knows it. By default a digest of the
+            content of the rows, which does not depend on order or partitioning.
 
         Returns
         -------
         Written
-            The table's version that holds the rows, and whether they were written now.
+            The version of the table with the rows, and whether this call wrote them.
 
         Raises
         ------
         SchemaError
-            Where the columns are not those of the table; before any Spark job.
+            If the columns are not those of the table; before any Spark job.
         RunConflictError
-            Where the run appended before with another fingerprint; nothing is written.
+            If the run has appended with another fingerprint; nothing is written.
         TableError
-            Where a row breaks a constraint, or the table cannot be written.
+            If a row breaks a constraint, or the table cannot be written.
 
         Notes
         -----
-        Rows and fingerprint are one commit: Delta's log keeps a number for each application that
-        wrote to a table; the application is here ``run_id/part`` and the number 62 bits of the
-        fingerprint's hash. A job killed before the commit leaves nothing, one killed after it
-        everything. Looking a run up reads the table's current state, not its history. Delta alone
-        would skip whatever else comes under a known id; the comparison here is what refuses it.
+        Rows and fingerprint are one commit. Delta's log stores a number for each application that
+        writes to a table; here the application is ``run_id/part``, and the number is 62 bits of the
+        hash of the fingerprint. A job that is killed before the commit leaves no rows; one that is
+        killed after it leaves all rows. To find a run, the method reads the current state of the
+        table, not its history. Delta alone skips any rows under a known id; this method compares
+        the fingerprints and refuses other rows.
+
+        Two drivers that write under one id at once are told apart by Delta: the second finds what
+        the first wrote.
 
         With a `fingerprint` a rerun computes no row. Without, `df` is computed once into Spark's
         cache, digested, and written from there; where `df` holds what differs in its last bits from
@@ -237,7 +264,6 @@ class Tables:
             raise TableError(f"{self._where(name)}: the run id is empty")
         stamps = {"run_id": F.lit(run_id), "written_at": F.current_timestamp()}
         rows = aligned(df, spec, stamps)
-        self.create(name)
         if fingerprint is not None:
             return self._append_as(name, rows, run_id, part, fingerprint)
         content = rows.drop(*stamps)
@@ -249,8 +275,10 @@ class Tables:
         finally:
             content.unpersist()
 
-    def append(self, name: str, df: DataFrame) -> None:
+    def append(self, name: str, df: DataFrame) -> Written:
         """Append `df` to table `name`, as often as it is called.
+
+        Appends of several drivers never conflict.
 
         Raises
         ------
@@ -258,42 +286,43 @@ class Tables:
             As `append_once` does.
         """
         rows = aligned(df, declared(name))
-        self.create(name)
-        self._write(name, rows, {})
+        return self._write(name, "append", lambda: self._commit(name, self._open(name), rows))
 
     def merge(
         self, name: str, df: DataFrame, keys: Sequence[str], *, update: bool = False
     ) -> Written:
-        """Insert the rows of `df` whose key is not in table `name` yet.
+        """Insert the rows of `df` whose key is not in table `name`.
 
         Parameters
         ----------
         name : str
             Table to merge into.
         df : DataFrame
-            Rows with the table's columns. It is computed once, or kept by Delta while it merges.
+            Rows with the table's columns. It is computed once (kept by Delta meanwhile, with
+            `update`).
         keys : list of str
-            Columns, without nulls, that tell a row from all others.
+            Columns, without nulls, that identify a row.
         update : bool, default False
-            Overwrite the rows whose key is there with other values; equal rows stay as they are.
+            Whether to overwrite rows with the same key and other values.
 
         Returns
         -------
         Written
-            The table's version afterwards; `new` is False where nothing had to be written.
+            The version of the table; `new` is False if there was nothing to write.
 
         Raises
         ------
         SchemaError
-            Where the columns are not those of the table; before any Spark job.
+            If the columns are not those of the table; before any Spark job.
         TableError
-            Where two rows of `df` have the same key, a row breaks a constraint, or another driver
-            wrote to the table meanwhile. Nothing is written.
+            If two rows of `df` have the same key, a row breaks a constraint, or another driver
+            writes to the table at the same time. Nothing is written.
 
         Notes
         -----
         Idempotent: the same rows again change nothing. One join on the keys; looking for keys that
-        come twice needs no shuffle but that of the join.
+        come twice needs no shuffle but that of the join. Where another driver adds rows meanwhile,
+        the join is made again with them.
         """
         spec = declared(name)
         if spec.stamped():
@@ -302,24 +331,21 @@ class Tables:
         for key in keys:
             if key not in spec.schema.names:
                 raise SchemaError(f"{self._where(name)}: key '{key}' is not one of its columns")
-        self.create(name)
         twice = F.count(F.lit(1)).over(Window.partitionBy(*keys)) > 1
         single = F.when(twice, F.raise_error(F.lit(KEY_TWICE)).cast("boolean")).otherwise(True)
         rows = rows.withColumn("_single", single).where("_single").drop("_single")
-        others = [c for c in spec.schema.names if c not in keys]
-        changed = " or ".join(f"not (t.`{c}` <=> s.`{c}`)" for c in others)
-        with table_errors(self._where(name), "merge"):
-            before = self._snapshot(name).version()
-            merge = (
-                self._delta(name)
-                .alias("t")
-                .merge(rows.alias("s"), " and ".join(f"t.`{key}` = s.`{key}`" for key in keys))
-            )
-            if update and others:
-                merge = merge.whenMatchedUpdateAll(condition=changed)
-            merge.whenNotMatchedInsertAll().execute()
-            after = self._snapshot(name).version()
-        return Written(int(after), after > before)
+
+        def insert() -> Written:
+            state = self._open(name)
+            if state.version < 0:
+                return self._commit(name, state, rows)
+            if update:
+                return self._merge_with_updates(name, state, rows, keys)
+            there = jvm.delta_frame(self._spark, state.log, state.snapshot).select(*keys)
+            fresh = rows.join(there, list(keys), "left_anti").select(*spec.schema.names)
+            return self._commit(name, state, fresh, read_all=True)
+
+        return self._write(name, "merge", insert)
 
     def delta_version(self) -> str:
         """Return the version of Delta Lake that the session runs."""
@@ -330,34 +356,136 @@ class Tables:
     ) -> Written:
         app = f"{run_id}/{part}" if part else run_id
         token = _token(fingerprint)
-        if self._seen(name, app, token):
-            logger.info("%s: run %s was appended before; nothing to do", self._where(name), app)
-            return Written(self.version(name), False)
-        note = {"run_id": run_id, "part": part, "fingerprint": fingerprint}
-        options = {"txnAppId": app, "txnVersion": str(token), "userMetadata": json.dumps(note)}
-        self._write(name, rows, options)
-        # Another driver under the same id may have come first; Delta then wrote nothing for us.
-        self._seen(name, app, token)
-        return Written(self.version(name), True)
+        note = json.dumps({"run_id": run_id, "part": part, "fingerprint": fingerprint})
 
-    def _write(self, name: str, rows: DataFrame, options: dict[str, str]) -> None:
-        with table_errors(self._where(name), "append"):
-            writer = rows.write.format("delta").mode("append").options(**options)
-            if self._base:
-                writer.save(self.location(name))
-            else:
-                writer.saveAsTable(self.location(name))
+        def add() -> Written:
+            state = self._open(name)
+            if self._seen(name, state, app, token):
+                logger.info("%s: run %s was appended before; nothing to do", self._where(name), app)
+                return Written(state.version, False)
+            return self._commit(name, state, rows, jvm.Application(app, token), note)
 
-    def _seen(self, name: str, app: str, token: int) -> bool:
+        return self._write(name, "append", add)
+
+    def _merge_with_updates(
+        self, name: str, state: "_State", rows: DataFrame, keys: Sequence[str]
+    ) -> Written:
+        others = [c for c in declared(name).schema.names if c not in keys]
+        changed = " or ".join(f"not (t.`{c}` <=> s.`{c}`)" for c in others)
+        merge = (
+            self._delta(name)
+            .alias("t")
+            .merge(rows.alias("s"), " and ".join(f"t.`{key}` = s.`{key}`" for key in keys))
+        )
+        if others:
+            merge = merge.whenMatchedUpdateAll(condition=changed)
+        merge.whenNotMatchedInsertAll().execute()
+        after = int(jvm.delta_snapshot(self._spark, state.log, look=False).version())
+        return Written(after, after > state.version)
+
+    def _write(self, name: str, doing: str, write: Callable[[], Written]) -> Written:
+        """Call `write`, again where another driver came first: each call looks at the table anew.
+
+        Two first writes of a table conflict, two merges, and two appends under one run's id.
+        """
+        turn = 1
+        with table_errors(self._where(name), doing):
+            while True:
+                try:
+                    return write()
+                except jvm.JAVA_ERRORS as error:
+                    if turn == _TURNS or not is_conflict(error):
+                        raise
+                    logger.info("%s: another writer came first; again", self._where(name))
+                    turn += 1
+
+    def _commit(
+        self,
+        name: str,
+        state: "_State",
+        rows: DataFrame | None,
+        application: jvm.Application | None = None,
+        note: str | None = None,
+        *,
+        read_all: bool = False,
+    ) -> Written:
+        """Append `rows` to the table in `state`; make it first where it is not there."""
+        spec, new = declared(name), None
+        if state.version < 0:
+            if not jvm.delta_place(self._spark, self.location(name), mark=True):
+                raise TableError(
+                    f"{self._where(name)}: the folder holds something else; "
+                    "choose another place, or move it away"
+                )
+            new = jvm.NewTable(spec.schema, spec.partition_by, spec.comment, _properties(spec))
+        version = jvm.delta_commit(
+            self._spark,
+            state.log,
+            state.snapshot,
+            rows,
+            new=new,
+            application=application,
+            note=note,
+            read_all=read_all,
+        )
+        return Written(state.version, False) if version is None else Written(version, True)
+
+    def _seen(self, name: str, state: "_State", app: str, token: int) -> bool:
         """Tell whether `app` appended with `token`; raise where it did with another."""
+        if state.version < 0:
+            return False
         with table_errors(self._where(name), "read its transactions", rows=False):
-            known = jvm.delta_transaction(self._snapshot(name), app)
+            known = jvm.delta_transaction(state.snapshot, app)
         if known not in (None, token):
             raise RunConflictError(
                 f"{self._where(name)}: run '{app}' appended here before, with other input; "
                 "nothing was written: use a new run id, or the same input"
             )
         return known is not None
+
+    def _find(self, name: str, doing: str) -> "_State | None":
+        """Return the latest state of table `name`, None where it is not there."""
+        location = self.location(name)
+        with table_errors(self._where(name), doing, rows=False):
+            if not self._base and not self._spark.catalog.tableExists(location):
+                return None
+            state = self._state(location)
+        return None if state.version < 0 else state
+
+    def _open(self, name: str) -> "_State":
+        """Return the state in which to write to table `name`, at version -1 where it is new.
+
+        The catalog makes its tables itself, empty.
+        """
+        spec = declared(name)
+        found = self._find(name, "look for it")
+        if found is None:
+            with table_errors(self._where(name), "create it", rows=False):
+                if not self._base:
+                    self._builder(spec).execute()
+                return self._state(self.location(name))
+        if name not in self._checked:
+            with table_errors(self._where(name), "read its columns", rows=False):
+                differs = mismatch(jvm.delta_schema(found.snapshot), spec)
+            if differs:
+                raise TableError(
+                    f"{self._where(name)}: the table there is another one: {differs}; "
+                    "choose another place, or move it away"
+                )
+            self._checked.add(name)
+        return found
+
+    def _state(self, location: str) -> "_State":
+        named = {"path": location} if self._base else {"table": location}
+        log = jvm.delta_log(self._spark, **named)
+        snapshot = jvm.delta_snapshot(self._spark, log)
+        return _State(log, snapshot, int(snapshot.version()))
+
+    def _is_unwritten(self, name: str) -> bool:
+        """Tell whether runs are kept here, and nothing is in the place of table `name`."""
+        if name == "runs" or self.exists(name) or not self.exists("runs"):
+            return False
+        return not self._base or jvm.delta_place(self._spark, self.location(name))
 
     def _where(self, name: str) -> str:
         return f"table '{name}' ({self.location(name)})"
@@ -368,26 +496,13 @@ class Tables:
             return DeltaTable.forPath(self._spark, location)
         return DeltaTable.forName(self._spark, location)
 
-    def _snapshot(self, name: str) -> Any:
-        """Return Delta's own view of the table's latest state: no job where it has not changed."""
-        self._delta(name)  # raises where there is no table, which has a log too
-        location = self.location(name)
-        named = {"path": location} if self._base else {"table": location}
-        return jvm.delta_snapshot(self._spark, jvm.delta_log(self._spark, **named))
-
     def _builder(self, spec: TableSpec) -> Any:
-        builder = DeltaTable.createIfNotExists(self._spark).comment(spec.comment)
+        builder = DeltaTable.createIfNotExists(self._spark).tableName(self.location(spec.name))
+        builder = builder.comment(spec.comment)
         builder = builder.addColumns(spec.schema).partitionedBy(*spec.partition_by)
-        if self._base:
-            builder = builder.location(self.location(spec.name))
-        else:
-            builder = builder.tableName(self.location(spec.name))
-        # As properties the constraints are part of the one commit that makes the table; ALTER TABLE
-        # would take a scan and a commit for each.
-        for check, condition in spec.checks.items():
-            builder = builder.property(f"delta.constraints.{check}", condition)
-        builder = builder.property("delta.logRetentionDuration", RETENTION)
-        return builder.property("delta.deletedFileRetentionDuration", RETENTION)
+        for key, value in _properties(spec).items():
+            builder = builder.property(key, value)
+        return builder
 
     def _warn_of_s3(self) -> None:
         scheme = urlsplit(self._base or "").scheme
@@ -401,12 +516,12 @@ class Tables:
 
 
 def digest(df: DataFrame) -> str:
-    """Return a fingerprint of the rows of `df`, whatever their order and partitioning.
+    """Return a fingerprint of the rows of `df` that does not depend on order or partitioning.
 
     Parameters
     ----------
     df : DataFrame
-        Any columns; the content and type of each counts, and its name and place.
+        Any columns. The content, type, name and position of each column count.
 
     Returns
     -------
@@ -416,8 +531,8 @@ def digest(df: DataFrame) -> str:
 
     Notes
     -----
-    One pass, one aggregation. It tells inputs apart; it does not withstand someone who wants two
-    inputs to look alike.
+    One pass, one aggregation. It distinguishes inputs, but it is not secure against constructed
+    collisions.
 
     Examples
     --------
@@ -427,7 +542,7 @@ def digest(df: DataFrame) -> str:
     >>> digest(rows) == digest(rows.where("n = 1"))
     False
     """
-    # xxhash64 passes over nulls, so ("a", null) and (null, "a") need the flags to differ.
+    # xxhash64 ignores nulls: the flags distinguish ("a", null) and (null, "a").
     columns = list(_hashable(df))
     row = F.xxhash64(*columns, *(column.isNull() for column in columns))
     total = F.sum(row.cast(DecimalType(20, 0)))  # a sum of integers would overflow
@@ -442,13 +557,24 @@ def _hashable(df: DataFrame) -> Iterable[Column]:
         yield F.to_json(column) if isinstance(field.dataType, MapType) else column
 
 
+def _properties(spec: TableSpec) -> dict[str, str]:
+    """Return the properties that a table is made with.
+
+    As properties the constraints are part of the commit that makes the table; ALTER TABLE would
+    take a scan and a commit for each.
+    """
+    checks = {f"delta.constraints.{check}": sql for check, sql in spec.checks.items()}
+    kept = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")
+    return checks | dict.fromkeys(kept, RETENTION)
+
+
 def _token(fingerprint: str) -> int:
     whole = int.from_bytes(hashlib.sha256(fingerprint.encode()).digest(), "big")
     return whole >> (256 - _TOKEN_BITS)
 
 
 def _absolute(spark: SparkSession, base: str) -> str:
-    """Return where `base` is from the root of its file system: Delta takes no relative folder."""
+    """Return `base` as an absolute path: Delta does not accept a relative folder."""
     if base.startswith("/") or urlsplit(base).scheme:
         return base
     return jvm.absolute_path(spark, base)

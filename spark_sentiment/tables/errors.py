@@ -1,4 +1,4 @@
-"""Errors of Spark, Delta and the file system told as TableError, without the values of a row."""
+"""Turn errors of Spark, Delta and the file system into TableError, without values of rows."""
 
 import re
 from collections.abc import Iterator
@@ -14,23 +14,23 @@ _MISSING = re.compile(r"TABLE_NOT_FOUND|TABLE_OR_VIEW_NOT_FOUND|MISSING_DELTA_TA
 _RETRY = re.compile(r"Concurrent\w+Exception|(Metadata|Protocol)ChangedException")
 
 KEY_TWICE = "SPARK_SENTIMENT_KEY_TWICE"
-"""What a merge raises inside Spark where its source names a key twice."""
+"""Text that a merge raises inside Spark if its source has a key twice."""
 
 
 @contextmanager
 def table_errors(where: str, doing: str, *, rows: bool = True) -> Iterator[None]:
-    """Raise TableError for what a table, its log or its folder does not allow.
+    """Raise TableError for errors of a table, its log or its folder.
 
-    An error of the rows' own plan (a Python worker's, a failed cast) passes as it is.
+    An error in the plan of the rows (in a Python worker, a failed cast) passes unchanged.
 
     Parameters
     ----------
     where : str
-        Table and place, which open the message.
+        Table and place, which begin the message.
     doing : str
-        What was tried, such as ``"append"``.
+        Operation, such as ``"append"``.
     rows : bool, default True
-        Whether rows are computed meanwhile; without, the table is to blame for every error.
+        Whether the block computes rows. If not, every error is an error of the table.
     """
     try:
         yield
@@ -38,8 +38,13 @@ def table_errors(where: str, doing: str, *, rows: bool = True) -> Iterator[None]
         told = _told(error, doing, rows)
         if told is None:
             raise
-        # Spark's own message quotes the values of the row: it must not follow as the cause.
+        # Spark's own message contains the values of the row: it must not be the cause.
         raise TableError(f"{where}: {told}") from None
+
+
+def is_conflict(error: Exception) -> bool:
+    """Tell whether another writer's commit, and nothing else, kept Delta from committing."""
+    return any(_RETRY.search(kind) for kind, _ in jvm.java_causes(error))
 
 
 def _told(error: Exception, doing: str, rows: bool) -> str | None:

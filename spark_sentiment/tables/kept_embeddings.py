@@ -1,4 +1,4 @@
-"""Embeddings kept by text and model, so that no text is embedded twice by one model."""
+"""Stored embeddings, by text and model: a model embeds no text twice."""
 
 import logging
 from collections.abc import Callable
@@ -10,32 +10,36 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, NumericType, StringType
 
-from spark_sentiment.core import absent, find, to_vector
+from spark_sentiment.core import VECTOR, absent, find, to_vector
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.tables.delta import Tables
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 250_000
-"""Texts embedded between two commits: what a killed job loses at most."""
+"""Number of texts per commit: a killed job loses at most this many."""
 
-# At most: a task that fails starts again from its first text, and progress moves as tasks end.
+# Maximum: a task that fails starts again from its first text, and progress counts finished tasks.
 _TASK_TEXTS = 1_000
+_FILE_TEXTS = 25_000  # about 40 MB of vectors of MiniLM's width: a task's own would be a small file
 _HASH = "text_hash"
 
 
 class Embedded(NamedTuple):
-    """Rows with their embeddings, the version of the table they came from, and what was new."""
+    """Rows with their embeddings, the version of the table they came from, and what was new.
+
+    The version is None where no text was ever embedded: then there is no table.
+    """
 
     rows: DataFrame
-    version: int
+    version: int | None
     computed: int
 
 
 def text_hash(text: Column) -> Column:
-    """Return the key under which the embedding of `text` is kept: its SHA-256, in hexadecimal.
+    """Return the key of the embedding of `text`: its SHA-256 in hexadecimal.
 
-    Null stays null.
+    Null for null.
 
     Examples
     --------
@@ -55,20 +59,20 @@ def embedded(
     output: str = "embedding",
     chunk: int = CHUNK,
 ) -> Embedded:
-    """Add to `df` the embedding of each text, computing those alone that are not kept yet.
+    """Add the embedding of each text to `df`; compute only embeddings that are not stored.
 
     Parameters
     ----------
     tables : Tables
-        Whose table ``embeddings`` keeps the vectors.
+        Tables with the table ``embeddings``, which stores the vectors.
     df : DataFrame
-        Rows with a string column `text`, and without `output`.
+        Rows with a string column `text` and without a column `output`.
     model : str
-        Fingerprint of the model, with everything that changes its vectors (pooling, length, …).
+        Fingerprint of the model and of all settings that change its vectors (pooling, length, …).
     embed : callable
-        Given a DataFrame of the columns ``text_hash`` and `text`, distinct and never null, returns
-        it with a column `output`, a vector or an array of numbers: the ``transform`` of
-        `BertEmbeddings`, for one. It is called once for each `chunk` of texts.
+        Takes a DataFrame with the columns ``text_hash`` and `text`, distinct and not null, and
+        returns it with a column `output`, a vector or an array of numbers. An example is the
+        ``transform`` of `BertEmbeddings`. It is called once per `chunk` of texts.
     text, output : str
         Column names.
     chunk : int, default 250,000
@@ -77,21 +81,22 @@ def embedded(
     Returns
     -------
     Embedded
-        The rows of `df` with `output`, a vector, null where the text is null; in no set order.
+        The rows of `df`, in no defined order, with the vector `output`, null for a null text.
 
     Raises
     ------
     SchemaError
-        Where `text` is missing or no string, or `output` is there already; before any Spark job.
+        If `text` is missing or not a string, or `output` exists; before any Spark job.
     TableError
-        Where a vector is null, empty or not finite, or another driver wrote meanwhile.
+        If a vector is null, empty or not finite, or another driver writes at the same time.
 
     Notes
     -----
     Vectors are kept as 32-bit floats, one row per text and model. The missing texts are found by an
-    anti join, spread evenly over the cores whatever the partitioning of `df`, and merged by key: a
-    killed job leaves whole chunks, and two drivers never leave a vector twice. With nothing missing
-    no commit is made and `embed` is not called.
+    anti join, spread evenly over the cores whatever the partitioning of `df`, and appended: a
+    killed job leaves whole chunks, and no driver waits for another or fails because of it. Two
+    drivers that embed the same text at once both keep its vector; whoever reads takes one of them.
+    With nothing missing no commit is made and `embed` is not called.
 
     Examples
     --------
@@ -108,40 +113,44 @@ def embedded(
     """
     find(df.schema, "embedded", text, StringType)
     absent(df.schema, "embedded", output)
-    tables.create("embeddings")
     column = F.col(f"`{text}`")
-    kept = tables.read("embeddings").where(F.col("model") == model)
-    missing = (
-        df.select(text_hash(column).alias(_HASH), column.alias(text))
-        .where(column.isNotNull())
-        .dropDuplicates([_HASH])
-        .join(kept, _HASH, "left_anti")
-        .persist()
-    )
+    wanted = df.select(text_hash(column).alias(_HASH), column.alias(text))
+    missing = wanted.where(column.isNotNull()).dropDuplicates([_HASH])
+    version = tables.last_version("embeddings")
+    if version is not None:
+        missing = missing.join(_kept(tables, version, model), _HASH, "left_anti")
+    missing.persist()
     try:
         count = missing.count()
         logger.info("embeddings: %d texts to embed", count)
         rounds = ceil(count / chunk)
         for turn in range(rounds):
             share = missing.where(F.pmod(F.xxhash64(_HASH), F.lit(rounds)) == turn)
-            even = share.repartition(_partitions(tables, ceil(count / rounds)))
-            vectors = embed(even)
+            texts = ceil(count / rounds)
+            vectors = embed(share.repartition(_partitions(tables, texts)))
             rows = vectors.select(
                 _HASH, F.lit(model).alias("model"), _array(vectors, output).alias("vector")
             )
-            tables.merge("embeddings", rows, ["model", _HASH])
+            files = rows.repartition(ceil(texts / _FILE_TEXTS))
+            version = tables.append("embeddings", files).version
     finally:
         missing.unpersist()
-    version = tables.version("embeddings")
+    if version is None:
+        return Embedded(df.withColumn(output, F.lit(None).cast(VECTOR)), None, 0)
+    one = _kept(tables, version, model).groupBy(_HASH).agg(F.max("vector").alias("vector"))
     vector = to_vector(F.col("vector").cast("array<double>")).alias(output)
-    stored = tables.read("embeddings", version).where(F.col("model") == model)
-    stored = stored.select(F.col(_HASH).alias("_key"), vector)
+    stored = one.select(F.col(_HASH).alias("_key"), vector)
     joined = df.join(stored, text_hash(column) == F.col("_key"), "left").drop("_key")
     return Embedded(joined, version, count)
 
 
+def _kept(tables: Tables, version: int, model: str) -> DataFrame:
+    """Return the kept vectors of one model."""
+    return tables.read("embeddings", version).where(F.col("model") == model)
+
+
 def _partitions(tables: Tables, count: int) -> int:
-    """Return how many tasks share `count` texts: as many on each core, none too long."""
+    """Return the number of tasks for `count` texts: equally many per core, none too long."""
     cores = tables.spark.sparkContext.defaultParallelism
     return min(count, cores * ceil(count / (cores * _TASK_TEXTS)))
 

@@ -1,4 +1,4 @@
-"""Runs: what ran on what, so that every figure can be traced to versions, settings and code."""
+"""Runs: a record of versions, settings and code, to trace every figure."""
 
 import hashlib
 import importlib.metadata
@@ -6,7 +6,9 @@ import importlib.resources
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources.abc import Traversable
 from types import TracebackType
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import RunConflictError, TableError
 from spark_sentiment.tables.delta import Tables, Written
 from spark_sentiment.tables.kept_embeddings import embedded
@@ -25,37 +28,37 @@ _PACKAGE = "spark_sentiment"
 
 
 class Run:
-    """One attempt of one run, as a context manager that keeps its account in table ``runs``.
+    """One attempt of a run: a context manager that records the run in table ``runs``.
 
-    Tables are read and written through it, and it notes their versions. A table is read at one
-    version throughout, whoever writes to it meanwhile, save that the run sees what it wrote itself.
+    Read and write tables through it: it records their versions. It reads each table at one version
+    for the whole run, even if others write to it; the run sees its own writes.
 
     Parameters
     ----------
     tables : Tables
-        Where the run reads and writes.
+        Tables that the run reads and writes.
     run_id : str
-        Names the run. The same id again means the same run again: what it has appended is kept.
+        Id of the run. With the same id, it is the same run: rows that it has appended are kept.
     config : mapping
-        The configuration, of JSON's types. It is stored: no secrets. What stands under ``run``
-        names the run and is not compared.
+        The configuration, as JSON values. The table stores it: it must not hold secrets. The
+        section ``run`` is not compared.
     inputs : str, optional
-        Fingerprint of what the run reads from outside of `tables`, such as `digest` of the reviews.
+        Fingerprint of input from outside of `tables`, such as `digest` of the reviews.
 
     Raises
     ------
     RunConflictError
-        On entry, where the run id was used with another configuration or other inputs.
+        On entry, if the run id was used with another configuration or other inputs.
     TableError
-        On entry, where the tables cannot be written.
+        On entry, if the tables cannot be written.
 
     Notes
     -----
-    One row is appended on entry (``started``) and one on exit: ``finished``, or ``failed`` with the
-    type of the error, whose message is left out as it may quote a review. A killed run leaves
-    ``started`` alone. Two commits.
+    It appends one row on entry (``started``) and one on exit: ``finished``, or ``failed`` with the
+    type of the error. The message of the error is not stored, because it may quote a review. A
+    killed run has only the row ``started``. Two commits.
 
-    To see again what a run saw, read each table of its last row at the version that stands there:
+    To read what a run has read, read each table of its last row at the version in that row:
     ``tables.read(name, version)``.
 
     Examples
@@ -68,10 +71,10 @@ class Run:
     ...     written = run.append("evaluations", figures)
     ...     rows = run.read("evaluations").count()
     >>> written.version, rows
-    (1, 1)
+    (0, 1)
     >>> last = last_rows(tables).head()
     >>> last.status, last.writes[0].table, last.writes[0].version
-    ('finished', 'evaluations', 1)
+    ('finished', 'evaluations', 0)
     >>> Run(tables, "run-1", {"seed": 7}).finished().status
     'finished'
     """
@@ -86,14 +89,13 @@ class Run:
         self._model: tuple[str | None, str | None] = (None, None)
         self._reads: dict[tuple[str, int], None] = {}
         self._writes: dict[tuple[str, int], None] = {}
-        self._pinned: dict[str, int] = {}
+        self._pinned: dict[str, int | None] = {}
         self._started = datetime.now(UTC)
 
     def __enter__(self) -> "Run":
         if not self.run_id:
             raise TableError("the run id is empty")
         self.tables.check_writable()
-        self.tables.create("runs")
         self.finished()
         self._started = datetime.now(UTC)
         self._write_row("started", None)
@@ -110,18 +112,18 @@ class Run:
             return
         try:
             self._write_row("failed", kind.__name__)
-        except Exception as second:  # the first error is the one to be seen
+        except Exception as second:  # the first error is the one to raise
             logger.warning("run %s: its failure was not noted (%s)", self.run_id, type(second))
 
     def finished(self) -> Row | None:
-        """Return the row of this run's last attempt that finished, or None where none did.
+        """Return the row of this run's last finished attempt, or None.
 
-        It may be asked before the run is entered: what has finished need not run again.
+        You may call it before you enter the run, to skip work that has finished.
 
         Raises
         ------
         RunConflictError
-            Where the run id was used with another configuration or other inputs.
+            If the run id was used with another configuration or other inputs.
         """
         if not self.tables.exists("runs"):
             return None
@@ -139,7 +141,10 @@ class Run:
         return None if found is None else found["last"]
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
-        """Return table `name` at `version`, or at the version that the run first met.
+        """Return table `name` at `version`, or at the version of the run's first read.
+
+        A table that nothing was written to is empty, as `Tables.read` has it, and stays empty for
+        this run until the run itself writes to it; it has no version to note.
 
         Raises
         ------
@@ -147,7 +152,11 @@ class Run:
             As `Tables.read` does.
         """
         if version is None:
-            version = self._pinned.setdefault(name, self.tables.version(name))
+            if name not in self._pinned:
+                self._pinned[name] = self.tables.last_version(name)
+            version = self._pinned[name]
+        if version is None:
+            return self.tables.read(name).limit(0)
         df = self.tables.read(name, version)
         self._reads[name, version] = None
         return df
@@ -157,11 +166,28 @@ class Run:
     ) -> Written:
         """Append `df` to table `name`, once for this run; see `Tables.append_once`.
 
-        Give ``fingerprint=run.fingerprint`` for rows that follow from the run's configuration and
-        inputs, but not to the last bit: a rerun then neither computes nor compares them.
+        Give ``fingerprint=run.fingerprint`` for rows that the run's configuration and inputs
+        determine, except for the last bits: a rerun then neither computes nor compares them.
         """
         done = self.tables.append_once(name, df, self.run_id, part=part, fingerprint=fingerprint)
         return self._wrote(name, done)
+
+    def append_all(
+        self, rows: Mapping[str, DataFrame], *, fingerprint: str | None = None
+    ) -> dict[str, Written]:
+        """Append rows to several tables, by name, side by side; as `append` does for each.
+
+        Where one append fails the others are completed, and its error is raised.
+        """
+        spark = self.tables.spark
+        with ThreadPoolExecutor(max(1, len(rows))) as pool:
+            started = {}
+            for name, df in rows.items():
+                append = partial(
+                    self.tables.append_once, name, df, self.run_id, fingerprint=fingerprint
+                )
+                started[name] = pool.submit(jvm.inherit_properties(spark, append))
+        return {name: self._wrote(name, done.result()) for name, done in started.items()}
 
     def merge(
         self, name: str, df: DataFrame, keys: Sequence[str], *, update: bool = False
@@ -178,15 +204,16 @@ class Run:
         text: str = "text",
         output: str = "embedding",
     ) -> DataFrame:
-        """Add the embedding of each text, computing only what is not kept; see `embedded`."""
+        """Add the embedding of each text; compute only those not stored; see `embedded`."""
         found = embedded(self.tables, df, model, embed, text=text, output=output)
-        self._reads["embeddings", found.version] = None
-        if found.computed:
-            self._wrote("embeddings", Written(found.version, True))
+        if found.version is not None:
+            self._reads["embeddings", found.version] = None
+            if found.computed:
+                self._wrote("embeddings", Written(found.version, True))
         return found.rows
 
     def set_model(self, path: str | None, fingerprint: str | None) -> None:
-        """Note which model the run made or used."""
+        """Record the model that the run created or used."""
         self._model = (path, fingerprint)
 
     def _wrote(self, name: str, done: Written) -> Written:
@@ -222,12 +249,12 @@ class Run:
 
 
 def last_rows(tables: Tables) -> DataFrame:
-    """Return the newest row of each run in table ``runs``, one row a run id.
+    """Return the newest row of each run in table ``runs``.
 
     Raises
     ------
     TableError
-        Where there are no runs yet.
+        If there are no runs.
     """
     rows = tables.read("runs")
     newest = F.max_by(
@@ -237,7 +264,7 @@ def last_rows(tables: Tables) -> DataFrame:
 
 
 def fingerprint(config: Mapping[str, Any], inputs: str = "") -> str:
-    """Return the SHA-256 of what decides a run's result, as `Run` takes it: 64 digits.
+    """Return the SHA-256 of configuration and inputs of a `Run`: 64 digits.
 
     Examples
     --------
@@ -249,7 +276,7 @@ def fingerprint(config: Mapping[str, Any], inputs: str = "") -> str:
 
 
 def finished_with(tables: Tables, model_fingerprint: str) -> Row | None:
-    """Return the row of the newest finished run whose model has this fingerprint, None for none."""
+    """Return the row of the newest finished run with a model of this fingerprint, or None."""
     if not tables.exists("runs"):
         return None
     made = F.col("model_fingerprint") == model_fingerprint
@@ -259,7 +286,7 @@ def finished_with(tables: Tables, model_fingerprint: str) -> Row | None:
 
 
 def package_version() -> str:
-    """Return the installed version of the package, or ``unknown`` where it runs from a zip."""
+    """Return the installed version of the package, or ``unknown`` if it runs from a zip file."""
     try:
         return importlib.metadata.version(_PACKAGE)
     except importlib.metadata.PackageNotFoundError:
@@ -269,7 +296,7 @@ def package_version() -> str:
 def code_digest() -> str:
     """Return the SHA-256 of the package's source files: 64 hexadecimal digits.
 
-    Names and contents count, in the order of names; compiled files do not.
+    It covers names and contents of files, in the order of names, but not compiled files.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What each Delta table holds: columns, comments, constraints, and how rows are fitted to them."""
+"""Schemas of the Delta tables: columns, comments, constraints, and conversion of rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,16 +46,16 @@ class TableSpec:
     name : str
         Its folder under the base folder, or its name in the database.
     comment : str
-        What a row is.
+        Meaning of a row.
     schema : StructType
         Columns; ``nullable=False`` becomes NOT NULL, the metadata's ``comment`` the comment.
     checks : dict of str to str
-        Constraint name to the SQL condition that every row must meet. Delta counts null as broken,
-        so a condition on a nullable column says ``is null or``. A broken one is logged by Spark
-        with the values of its columns: no condition may look into the text of a review.
+        Name of a constraint to the SQL condition that every row must meet. For Delta, null breaks a
+        condition, so a condition on a nullable column begins with ``is null or``. Spark logs a
+        broken condition with the values of its columns: no condition may read the text of a review.
     partition_by : tuple of str
-        Partition columns, none by default: each append has files of its own, so their minima and
-        maxima of ``run_id`` already tell Delta which to skip.
+        Partition columns, by default none: each append has its own files, so Delta skips files by
+        their minimum and maximum of ``run_id``.
     """
 
     name: str
@@ -137,8 +137,8 @@ EMBEDDINGS = TableSpec(
     {
         "text_hash_form": "length(text_hash) = 64",
         "model_given": "model != ''",
-        # A literal: Delta folds no constants in a check, and float('infinity') was parsed anew for
-        # each number, ten times as long as writing it took. NaN is greater than any number.
+        # A literal: Delta does not fold constants in a check and would parse float('infinity') for
+        # each number. NaN is greater than any number.
         "vector_finite": "size(vector) > 0 and forall(vector, x -> abs(x) <= 3.4028234E38F)",
     },
     partition_by=("model",),
@@ -264,7 +264,7 @@ TABLES: dict[str, TableSpec] = {
 
 
 def declared(name: str) -> TableSpec:
-    """Return the table called `name`, or raise TableError.
+    """Return the declaration of table `name`; raise TableError if there is none.
 
     Examples
     --------
@@ -281,8 +281,8 @@ def aligned(
 ) -> DataFrame:
     """Return `df` with exactly the columns of `spec`, in its order and types.
 
-    Numbers are widened and ML vectors become arrays; nothing is narrowed. A column that may be null
-    and is not there is written as null.
+    Numbers are widened, never narrowed, and ML vectors become arrays. A missing nullable column is
+    written as null.
 
     Parameters
     ----------
@@ -291,12 +291,12 @@ def aligned(
     spec : TableSpec
         The table to write them to.
     stamps : dict of str to Column, optional
-        Columns that the writer fills in itself; `df` must not have them.
+        Columns that the writer adds; `df` must not have them.
 
     Raises
     ------
     SchemaError
-        Where a column is missing, of another type, or not declared. Found without a Spark job.
+        If a column is missing, of another type, or not declared; without a Spark job.
 
     Examples
     --------
@@ -339,7 +339,7 @@ def aligned(
 
 
 def mismatch(found: StructType, spec: TableSpec) -> str | None:
-    """Say how the schema `found` of a table differs from `spec`; None where it does not."""
+    """Return the difference between the schema `found` and `spec`, as text, or None."""
     types = {column.name: column.dataType.simpleString() for column in found.fields}
     for column in spec.schema.fields:
         wanted = column.dataType.simpleString()

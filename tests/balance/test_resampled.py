@@ -144,9 +144,9 @@ def test_a_fitted_pipeline_never_resamples_what_it_scores(rows: DataFrame, tmp_p
         f.simpleString() for f in scored.schema
     )
     model.save(str(tmp_path / "fitted"))
-    assert_df_equality(
-        PipelineModel.load(str(tmp_path / "fitted")).transform(rows), scored, ignore_row_order=True
-    )
+    again = PipelineModel.load(str(tmp_path / "fitted")).transform(rows)
+    # By id: Spark sorts vectors in compiled code alone.
+    assert_df_equality(again.orderBy("id"), scored.orderBy("id"))
 
 
 def test_saving_keeps_every_param_and_the_inner_estimator(

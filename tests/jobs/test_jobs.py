@@ -68,6 +68,13 @@ def test_every_row_read_is_a_review_or_rejected(tables: Tables) -> None:
     assert kept + of_run(tables, "reviews_rejected", "first").count() == ROWS
 
 
+def test_where_no_row_is_rejected_no_table_of_them_is_made(tables: Tables) -> None:
+    assert not tables.exists("reviews_rejected")
+    assert {name for name in TABLES if tables.last_version(name) is not None} == set(TABLES) - {
+        "reviews_rejected"
+    }
+
+
 def test_held_out_reviews_alone_are_predicted(tables: Tables) -> None:
     held_out = of_run(tables, "features", "first").where("split = 'test'").select("review_id")
     predicted = of_run(tables, "predictions", "first").select("review_id")
@@ -108,12 +115,12 @@ def test_a_run_names_versions_that_give_back_what_it_saw(tables: Tables) -> None
 def test_a_run_that_has_finished_is_not_run_again(
     tables: Tables, first: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = {name: tables.version(name) for name in TABLES}
+    before = {name: tables.last_version(name) for name in TABLES}
     assert runner.run("train", train.main, arguments(first[0], "run.id=first")) == runner.OK
     again = capsys.readouterr()
     assert again.out == first[1]
     assert "training" not in again.err
-    assert {name: tables.version(name) for name in TABLES} == before
+    assert {name: tables.last_version(name) for name in TABLES} == before
 
 
 def test_the_same_without_a_run_id_is_the_run_that_has_finished(
@@ -127,11 +134,11 @@ def test_the_same_without_a_run_id_is_the_run_that_has_finished(
 
 def test_a_lost_model_is_made_again_and_nothing_else(tables: Tables, base: Path) -> None:
     names = set(TABLES) - {"runs"}
-    before = {name: tables.version(name) for name in names}
+    before = {name: tables.last_version(name) for name in names}
     shutil.rmtree(base / "models" / "first")
     assert runner.run("train", train.main, arguments(base, "run.id=first")) == runner.OK
     assert (base / "models" / "first" / "metadata").is_dir()
-    assert {name: tables.version(name) for name in names} == before
+    assert {name: tables.last_version(name) for name in names} == before
 
 
 def test_a_run_id_with_another_input_is_refused(

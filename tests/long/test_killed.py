@@ -105,3 +105,26 @@ def test_a_killed_write_leaves_the_tables_and_the_next_run_completes(
     assert written.exceptAll(wanted).isEmpty()
     assert tables.read("features").count() == 2 * ROWS
     assert [(row.run_id, row.status) for row in last_rows(tables).collect()] == [("r2", "finished")]
+
+
+def test_a_killed_first_write_leaves_no_table_and_the_next_run_makes_it(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    base = str(tmp_path / "tables")
+    tables = Tables(spark, base)
+    folder = Path(tables.location("features"))
+
+    kill_at_first_file(folder, base, tmp_path / "log.txt")
+
+    left = data_files(folder)
+    assert 0 < len(left) < ROWS
+    assert not tables.exists("features")
+    assert tables.read("features").isEmpty()
+    assert last_rows(tables).head().status == "started"
+
+    job(spark, base, files=1)
+
+    assert tables.version("features") == 0
+    assert tables.read("features").count() == ROWS
+    assert left < data_files(folder)
+    assert last_rows(tables).head().status == "finished"

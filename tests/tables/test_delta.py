@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.ml.linalg import Vectors
+from pyspark.ml.linalg import Vectors, VectorUDT
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import RunConflictError, SchemaError, TableError
 from spark_sentiment.reviews.schema import REVIEWS
-from spark_sentiment.tables.delta import Tables, digest
+from spark_sentiment.tables.delta import RETENTION, Tables, digest
 from spark_sentiment.tables.kept_embeddings import embedded, text_hash
 from spark_sentiment.tables.runs import Run, code_digest, last_rows
 from spark_sentiment.tables.schemas import TABLES, aligned, declared
@@ -78,6 +79,80 @@ def test_each_table_is_made_in_one_commit_with_comments_and_constraints(
         meta = next(json.loads(a)["metaData"] for a in written.splitlines() if "metaData" in a)
         nullable = {f["name"]: f["nullable"] for f in json.loads(meta["schemaString"])["fields"]}
         assert nullable == {f.name: f.nullable for f in spec.schema.fields}
+
+
+def test_a_first_write_makes_table_and_rows_in_one_commit(
+    spark: SparkSession, tables: Tables
+) -> None:
+    spec = TABLES["evaluations"]
+    assert tables.append_once("evaluations", figures(spark, 0.5), "r1") == (0, True)
+    log = Path(tables.location("evaluations"), "_delta_log")
+    assert [path.name for path in log.glob("*.json")] == ["00000000000000000000.json"]
+    actions = [json.loads(line) for line in (log / "00000000000000000000.json").open()]
+    found = {name: action[name] for action in actions for name in action}
+    assert {"commitInfo", "metaData", "protocol", "add", "txn"} == set(found)
+    meta = found["metaData"]
+    assert meta["description"] == spec.comment
+    assert json.loads(meta["schemaString"]) == json.loads(spec.schema.json())
+    assert meta["configuration"] == {
+        **{f"delta.constraints.{name}": sql for name, sql in spec.checks.items()},
+        "delta.logRetentionDuration": RETENTION,
+        "delta.deletedFileRetentionDuration": RETENTION,
+    }
+    assert found["txn"]["appId"] == "r1"
+    history = spark.sql(f"DESCRIBE HISTORY delta.`{tables.location('evaluations')}`").head()
+    assert history.operation == "WRITE"
+    assert history.operationMetrics["numOutputRows"] == "1"
+    assert json.loads(history.userMetadata)["run_id"] == "r1"
+
+
+def test_a_table_that_a_first_write_made_is_partitioned_and_holds_its_constraints(
+    spark: SparkSession, tables: Tables
+) -> None:
+    schema = "text_hash string, model string, vector array<float>"
+    rows = spark.createDataFrame([(KEY, "m", [1.0])], schema)
+    for broken in (rows.withColumn("model", F.lit("")), rows.withColumn("text_hash", F.lit("1"))):
+        with pytest.raises(TableError, match="a row breaks the constraint"):
+            tables.append("embeddings", broken)
+        assert not tables.exists("embeddings")
+    assert tables.append("embeddings", rows) == (0, True)
+    detail = spark.sql(f"DESCRIBE DETAIL delta.`{tables.location('embeddings')}`").head()
+    assert detail.partitionColumns == ["model"]
+    assert tables.append("embeddings", rows.limit(0)) == (0, False)
+    with pytest.raises(TableError, match="column 'review_id' is null in a row"):
+        tables.merge("reviews", reviews(spark, review(review_id=None)), ["review_id"])
+    assert not tables.exists("reviews")
+
+
+def test_an_empty_log_is_no_table_and_is_written_to(spark: SparkSession, tables: Tables) -> None:
+    Path(tables.location("evaluations"), "_delta_log").mkdir(parents=True)
+    assert not tables.exists("evaluations")
+    with pytest.raises(TableError, match="there is no Delta table"):
+        tables.version("evaluations")
+    with pytest.raises(TableError, match="there is no Delta table"):
+        tables.read("evaluations")
+    assert tables.append_once("evaluations", figures(spark, 0.5), "r") == (0, True)
+    assert tables.read("evaluations").count() == 1
+
+
+def test_a_table_without_rows_is_read_as_empty_where_runs_are_kept(
+    spark: SparkSession, tables: Tables
+) -> None:
+    with Run(tables, "r1", {}) as run:
+        found = run.read("reviews_rejected")
+        assert found.count() == 0
+        assert found.schema == TABLES["reviews_rejected"].schema
+    assert tables.read("reviews_rejected").isEmpty()
+    assert not Path(tables.location("reviews_rejected")).exists()
+    assert last_rows(tables).head().reads == []
+    with pytest.raises(TableError, match="cannot read it"):
+        tables.read("reviews_rejected", version=0)
+    for name in ("features", "reviews"):
+        Path(tables.location(name)).mkdir()
+    Path(tables.location("features"), "notes.txt").write_text("not a table")
+    with pytest.raises(TableError, match="'features'"):
+        tables.read("features")
+    assert tables.read("reviews").isEmpty()
 
 
 def test_an_unknown_table_is_named_with_those_that_exist(shared: Tables) -> None:
@@ -226,24 +301,24 @@ def test_a_run_appends_once_whatever_the_order_of_its_rows(
     spark: SparkSession, tables: Tables
 ) -> None:
     rows = figures(spark, 0.1, 0.2, 0.3)
-    assert tables.append_once("evaluations", rows, "r1") == (1, True)
+    assert tables.append_once("evaluations", rows, "r1") == (0, True)
     again = rows.orderBy(F.desc("value")).repartition(3)
-    assert tables.append_once("evaluations", again, "r1") == (1, False)
-    assert tables.append_once("evaluations", rows, "r2") == (2, True)
+    assert tables.append_once("evaluations", again, "r1") == (0, False)
+    assert tables.append_once("evaluations", rows, "r2") == (1, True)
     with pytest.raises(RunConflictError, match="run 'r1' appended here before, with other input"):
         tables.append_once("evaluations", figures(spark, 0.1, 0.2, 0.4), "r1")
     counts = tables.read("evaluations").groupBy("run_id").count().collect()
     assert {row[0]: row[1] for row in counts} == {"r1": 3, "r2": 3}
-    assert tables.read("evaluations", version=1).count() == 3
+    assert tables.read("evaluations", version=0).count() == 3
 
 
 def test_parts_of_a_run_and_empty_appends_are_told_apart(
     spark: SparkSession, tables: Tables
 ) -> None:
     none, one = figures(spark).limit(0), figures(spark, 0.5)
-    assert tables.append_once("evaluations", none, "r", part="pre") == (1, True)
-    assert tables.append_once("evaluations", one, "r", part="post") == (2, True)
-    assert tables.append_once("evaluations", none, "r", part="pre") == (2, False)
+    assert tables.append_once("evaluations", none, "r", part="pre") == (0, True)
+    assert tables.append_once("evaluations", one, "r", part="post") == (1, True)
+    assert tables.append_once("evaluations", none, "r", part="pre") == (1, False)
     with pytest.raises(RunConflictError, match="'r/pre'"):
         tables.append_once("evaluations", one, "r", part="pre")
 
@@ -301,7 +376,114 @@ def test_the_digest_sees_values_nulls_copies_names_and_types(spark: SparkSession
     assert base == of("SELECT 'a' x, CAST(NULL AS STRING) y")
 
 
+@pytest.fixture
+def others_first(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Let another driver write between a writer's look at a table and its commit, once."""
+
+    def come_first(other: Callable[[], object]) -> None:
+        commit = jvm.delta_commit
+
+        def late(*args: Any, **settings: Any) -> int | None:
+            monkeypatch.setattr(jvm, "delta_commit", commit)
+            other()
+            return commit(*args, **settings)
+
+        monkeypatch.setattr(jvm, "delta_commit", late)
+
+    return come_first
+
+
+def test_two_writers_that_make_one_table_both_write_their_rows(
+    spark: SparkSession, tables: Tables, others_first: Any
+) -> None:
+    other = Tables(spark, str(Path(tables.location("evaluations")).parent))
+    others_first(lambda: other.append_once("evaluations", figures(spark, 0.1), "r1"))
+    assert tables.append_once("evaluations", figures(spark, 0.2), "r2") == (1, True)
+    rows = tables.read("evaluations").select("run_id", "value").collect()
+    assert sorted(map(tuple, rows)) == [("r1", 0.1), ("r2", 0.2)]
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["a new table", "a known table"])
+def test_two_writers_under_one_run_write_once_and_refuse_other_input(
+    spark: SparkSession, tables: Tables, others_first: Any, new: bool
+) -> None:
+    if not new:
+        tables.append_once("evaluations", figures(spark, 0.9), "r0")
+
+    def append(run: str, value: float, part: str) -> Any:
+        return tables.append_once(
+            "evaluations", figures(spark, value), run, part=part, fingerprint=str(value)
+        )
+
+    others_first(lambda: append("r", 0.1, "same"))
+    assert not append("r", 0.1, "same").new
+    others_first(lambda: append("r", 0.1, "other"))
+    with pytest.raises(RunConflictError, match="run 'r/other' appended here before"):
+        append("r", 0.2, "other")
+    found = tables.read("evaluations").where("run_id = 'r'").select("value").collect()
+    assert [row.value for row in found] == [0.1, 0.1]
+
+
+def test_appends_of_two_runs_never_conflict(
+    spark: SparkSession, tables: Tables, others_first: Any
+) -> None:
+    tables.append_once("evaluations", figures(spark, 0.1), "r0")
+    computed = spark.sparkContext.accumulator(0)
+
+    def seen(value: float) -> float:
+        computed.add(1)
+        return value
+
+    counted = F.udf(seen, "double").asNondeterministic()
+    rows = figures(spark, 0.3).withColumn("value", counted("value"))
+    others_first(lambda: tables.append_once("evaluations", figures(spark, 0.2), "r1"))
+    assert tables.append_once("evaluations", rows, "r2", fingerprint="f") == (2, True)
+    assert computed.value == 1  # not written a second time
+    assert tables.read("evaluations").count() == 3
+
+
+def test_a_run_appends_to_several_tables_side_by_side(
+    spark: SparkSession, tables: Tables, jobs_run: Callable[[Callable[[], object]], int]
+) -> None:
+    predicted = spark.createDataFrame([("m", "a", None, 1.0, None)], PREDICTIONS)
+    rows = {"evaluations": figures(spark, 0.5), "predictions": predicted}
+    with Run(tables, "r1", {}) as run:
+
+        def append() -> None:
+            done = run.append_all(rows, fingerprint=run.fingerprint)
+            assert done == {"evaluations": (0, True), "predictions": (0, True)}
+
+        assert jobs_run(append) >= len(rows)  # the threads belong to the caller's job group
+        again = run.append_all(rows, fingerprint=run.fingerprint)
+        assert [written.new for written in again.values()] == [False, False]
+        broken = predicted.withColumn("prediction", F.lit(3.0))
+        more = {"predictions": broken, "evaluations": figures(spark, 0.5)}
+        with pytest.raises(TableError, match="constraint 'prediction_class'"):
+            Run(tables, "r2", {}).append_all(more, fingerprint="f")
+        assert run.append_all({}) == {}
+    writes = {entry.table: entry.version for entry in last_rows(tables).head().writes}
+    assert writes == {"evaluations": 0, "predictions": 0}
+    assert tables.read("evaluations").count() == 2
+    assert tables.read("predictions").count() == 1
+
+
 # Merge
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["a new table", "a known table"])
+def test_two_merges_at_once_leave_no_key_twice(
+    spark: SparkSession, tables: Tables, others_first: Any, new: bool
+) -> None:
+    if not new:
+        tables.merge("reviews", reviews(spark, review(review_id="z")), ["review_id"])
+    first = reviews(spark, review(), review(review_id="b", rating=1))
+    second = reviews(spark, review(rating=4), review(review_id="c"))
+    others_first(lambda: tables.merge("reviews", first, ["review_id"]))
+    assert tables.merge("reviews", second, ["review_id"]).new
+    found = tables.read("reviews").where("review_id != 'z'").select("review_id", "rating").collect()
+    assert sorted(map(tuple, found)) == [("a", 5), ("b", 1), ("c", 5)]
+    version = tables.version("reviews")
+    assert tables.merge("reviews", second, ["review_id"]) == (version, False)
 
 
 def test_merge_inserts_what_is_new_and_updates_when_asked(
@@ -313,7 +495,7 @@ def test_merge_inserts_what_is_new_and_updates_when_asked(
     def ratings() -> dict[str, int]:
         return {row.review_id: row.rating for row in tables.read("reviews").collect()}
 
-    assert tables.merge("reviews", first, ["review_id"]) == (1, True)
+    assert tables.merge("reviews", first, ["review_id"]) == (0, True)
     tables.merge("reviews", second, ["review_id"])
     assert ratings() == {"a": 5, "b": 1, "c": 5}
     tables.merge("reviews", second, ["review_id"], update=True)
@@ -395,13 +577,15 @@ def test_what_is_no_table_or_another_one_is_told(spark: SparkSession, tables: Ta
     for act in (tables.read, tables.version, tables.create):
         with pytest.raises(TableError, match="'features'"):
             act("features")
+    with pytest.raises(TableError, match=r"'features'.*the folder holds something else"):
+        tables.append("features", spark.createDataFrame([], TABLES["features"].schema))
     spark.range(1).write.format("delta").save(tables.location("predictions"))
     with pytest.raises(TableError, match="another one: column 'run_id' must be string, found none"):
         tables.create("predictions")
 
 
 def test_a_missing_version_and_a_damaged_log_are_told(spark: SparkSession, tables: Tables) -> None:
-    for run in ("r1", "r2"):
+    for run in ("r1", "r2", "r3"):
         tables.append_once("evaluations", figures(spark, 0.5), run, fingerprint="f")
     with pytest.raises(TableError, match=r"Cannot time travel.*version 9.*\[0, 2\]"):
         tables.read("evaluations", version=9)
@@ -464,6 +648,31 @@ def test_no_text_is_embedded_twice_by_one_model(
     assert kept.count() == kept.select("model", "text_hash").distinct().count() == 7
 
 
+def test_a_text_that_two_drivers_embedded_at_once_is_read_once(
+    spark: SparkSession, tables: Tables, counting: Any, others_first: Any
+) -> None:
+    embed, _ = counting
+    rows = spark.createDataFrame([(1, "good"), (2, "bad")], "id int, text string")
+    others_first(lambda: embedded(tables, rows, "m", embed))
+    found = embedded(tables, rows, "m", embed)
+    assert tables.read("embeddings").count() == 4
+    for result in (found, embedded(tables, rows, "m", embed)):
+        vectors = {row.id: row.embedding for row in result.rows.collect()}
+        assert result.rows.count() == 2
+        assert vectors == {1: Vectors.dense(4.0), 2: Vectors.dense(3.0)}
+
+
+def test_without_any_text_no_table_of_embeddings_is_made(
+    spark: SparkSession, tables: Tables, counting: Any
+) -> None:
+    rows = spark.createDataFrame([(1, None)], "id int, text string")
+    with Run(tables, "r", {}) as run:
+        found = run.embedded(rows, "m", counting[0])
+    assert [tuple(row) for row in found.collect()] == [(1, None, None)]
+    assert found.schema["embedding"].dataType == VectorUDT()
+    assert not tables.exists("embeddings")
+
+
 def test_embeddings_check_their_columns(spark: SparkSession, shared: Tables) -> None:
     rows = spark.createDataFrame([("good", 1)], "text string, n int")
     with pytest.raises(SchemaError, match="column 'body' is missing"):
@@ -496,8 +705,8 @@ def test_a_run_tells_what_it_read_and_wrote(spark: SparkSession, tables: Tables)
     row = last_rows(tables).where("run_id = 'r1'").head()
     place = tables.location("evaluations")
     assert (row.status, row.error, row.config) == ("finished", None, '{"seed": 7}')
-    assert row.reads == [("evaluations", place, 1), ("evaluations", place, 3)]
-    assert row.writes == [("evaluations", place, 3)]
+    assert row.reads == [("evaluations", place, 0), ("evaluations", place, 2)]
+    assert row.writes == [("evaluations", place, 2)]
     assert (row.model_path, row.model_fingerprint) == ("/models/1", "abc")
     assert (row.spark_version, row.delta_version) == ("3.5.6", "3.3.2")
     assert row.code_digest == code_digest()
