@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import GateError, SentimentError
 from spark_sentiment.jobs import config
 from spark_sentiment.jobs.config import Config
@@ -71,7 +71,7 @@ class Step:
 
 
 @contextmanager
-def side_by_side() -> Iterator[Callable[..., None]]:
+def side_by_side(spark: SparkSession) -> Iterator[Callable[..., None]]:
     """Give a function that starts work in a thread of its own; wait for all of it at the end.
 
     For writes that no later step reads: a Delta commit is mostly waiting. Where work in a thread
@@ -80,7 +80,7 @@ def side_by_side() -> Iterator[Callable[..., None]]:
     Examples
     --------
     >>> done = []
-    >>> with side_by_side() as start:
+    >>> with side_by_side(spark) as start:
     ...     start(done.append, 1)
     >>> done
     [1]
@@ -89,7 +89,7 @@ def side_by_side() -> Iterator[Callable[..., None]]:
     with ThreadPoolExecutor() as pool:
 
         def start(work: Callable[..., None], *arguments: Any) -> None:
-            started.append(pool.submit(inheritable_thread_target(partial(work, *arguments))))
+            started.append(pool.submit(jvm.inherit_properties(spark, partial(work, *arguments))))
 
         try:
             yield start

@@ -79,7 +79,7 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
         tables.check_writable()
         path = conf.score.model or workspace.newest_model(tables)
     loaded: list[PipelineModel] = []
-    with side_by_side() as start:
+    with side_by_side(spark) as start:
         start(_load, path, loaded, steps)
         found = workspace.reviews(spark, conf, require_rating=False).persist()
         with steps("reading reviews") as step:
@@ -94,7 +94,7 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
                 if endpoint.createEndpoint():
                     hosted.callback(endpoint.deleteResources)
         run.set_model(path, None)
-        with side_by_side() as start:
+        with side_by_side(spark) as start:
             start(workspace.keep_reviews, run, found, intake, steps)
             embed = workspace.kept_embeddings(run, steps)
             scored = pipeline.transform(model, found.reviews, embed).persist()

@@ -137,7 +137,7 @@ def _learn(
     conf: Config, ingested: Ingested, run: Run, steps: Steps, attempt: ExitStack
 ) -> tuple[PipelineModel, Learned]:
     """Take the reviews from table to fitted model; return it with its figures."""
-    with side_by_side() as start:
+    with side_by_side(run.tables.spark) as start:
         start(workspace.keep_reviews, run, ingested.found, ingested.counts, steps)
         prepared = training.prepare(conf, ingested.found.reviews, steps)
         rows, stages = prepared.rows, list(prepared.stages)

@@ -1,7 +1,6 @@
 """Open what a job uses: reviews, tables, run id, models and kept embeddings."""
 
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +14,7 @@ from spark_sentiment.embedding import BertEmbeddings
 from spark_sentiment.errors import DataError
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.pipeline import EMBEDDING, LABEL, TEXT, Embed
-from spark_sentiment.jobs.runner import Steps
+from spark_sentiment.jobs.runner import Steps, side_by_side
 from spark_sentiment.reviews import (
     OURS,
     WOMENS_CLOTHING,
@@ -71,16 +70,11 @@ def keep_reviews(run: Run, found: ReadResult, intake: ReadCounts, steps: Steps) 
 
     Where no row was rejected nothing is written there.
     """
-    with steps("writing reviews"), ThreadPoolExecutor(1) as side_by_side:
-        rejected = None
+    with steps("writing reviews"), side_by_side(run.tables.spark) as start:
         if intake.rejected:
-            append = partial(
-                run.append, "reviews_rejected", found.rejected, fingerprint=run.fingerprint
-            )
-            rejected = side_by_side.submit(jvm.inherit_properties(run.tables.spark, append))
+            append = partial(run.append, fingerprint=run.fingerprint)
+            start(append, "reviews_rejected", found.rejected)
         run.merge("reviews", found.reviews, ["review_id"])
-        if rejected is not None:
-            rejected.result()
 
 
 def predictions(scored: DataFrame, model: str) -> DataFrame:
