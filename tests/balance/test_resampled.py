@@ -264,7 +264,7 @@ V = Vectors.dense([1.0])
         (
             {"targets": {1: 1}},
             [(1.0, V), (1.0, V), (0.0, V)],
-            "targets sets class 1 to 1 rows, less than its 2",
+            "targets sets class 1 to 1 rows, fewer than its 2",
         ),
         (
             {"targets": {1: 3}, "method": "under"},
