@@ -124,7 +124,7 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
         with ExitStack() as attempt:
             with steps("opening tables"):
                 attempt.enter_context(run)
-            model, learned = _learn(conf, ingested, run, steps, attempt)
+            model, learned = _learn(conf, ingested, run, path, steps, attempt)
             with steps("saving the model"):
                 model.write().overwrite().save(path)
                 run.set_model(path, made_of)
@@ -134,9 +134,9 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
 
 
 def _learn(
-    conf: Config, ingested: Ingested, run: Run, steps: Steps, attempt: ExitStack
+    conf: Config, ingested: Ingested, run: Run, path: str, steps: Steps, attempt: ExitStack
 ) -> tuple[PipelineModel, Learned]:
-    """Take the reviews from table to fitted model; return it with its figures."""
+    """Make a model, to be saved at `path`, of the reviews; return it with its figures."""
     with side_by_side(run.tables.spark) as start:
         start(workspace.keep_reviews, run, ingested.found, ingested.counts, steps)
         prepared = training.prepare(conf, ingested.found.reviews, steps)
@@ -156,7 +156,6 @@ def _learn(
         stages.append(learner)
     evaluated = training.evaluate(conf, learner, parts.held_out, steps)
     bias = [*(before.rows if before is not None else ()), *evaluated.bias]
-    path = workspace.model_folder(conf, run.run_id)
     training.keep_results(run, evaluated, bias, path, steps)
     for kept in {id(frame): frame for frame in (prepared.rows, rows, evaluated.rows)}.values():
         kept.unpersist()

@@ -88,7 +88,7 @@ def embedded(
     SchemaError
         If `text` is missing or not a string, or `output` exists; before any Spark job.
     TableError
-        If a vector is null, empty or not finite, or another driver writes at the same time.
+        If a vector is null, empty or not finite.
 
     Notes
     -----
