@@ -11,11 +11,13 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from delta import configure_spark_with_delta_pip
+from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 
-from spark_sentiment.core import jvm
+from spark_sentiment.core import class_archive, jvm
 from spark_sentiment.errors import SetupError
 
 JAVA = (8, 11, 17)
@@ -31,7 +33,11 @@ _SAGEMAKER_EXCLUDES = "com.amazonaws:aws-java-sdk-bundle,org.wildfly.openssl:wil
 # A job of some minutes runs most of its code a few hundred times. At Java's own thresholds, making
 # that code fast took a third of two cores; what runs for longer is made fast a little later.
 _JAVA = "-XX:CompileThresholdScaling=4 -XX:+UseParallelGC"
-# Asked for by their bare names thousands of times while PySpark builds columns and plans.
+# Java's second compiler takes two fifths of the processor time of a job on few rows, and makes up
+# for it only above some 50,000. The first alone would keep no more than 48 MB of compiled code.
+_JAVA_SMALL = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
+_CLASS_PATH, _JAVA_OPTIONS = "spark.driver.extraClassPath", "spark.driver.extraJavaOptions"
+_ARCHIVING = 17  # the first long-lived Java whose archives were tried
 # What Spark's launcher tells the Python driver it has started.
 _LAUNCHED = "PYSPARK_GATEWAY_PORT"
 
@@ -49,6 +55,18 @@ def check_java() -> int:
     >>> check_java() in JAVA
     True
     """
+    return _find_java().major
+
+
+class _Java(NamedTuple):
+    """A Java on this machine: its program, major version, and what it says of itself."""
+
+    program: str
+    major: int
+    said: str
+
+
+def _find_java() -> _Java:
     home = os.environ.get("JAVA_HOME")
     program = str(Path(home, "bin", "java")) if home else shutil.which("java")
     if program is None or not Path(program).exists():
@@ -65,7 +83,8 @@ def check_java() -> int:
     if major not in JAVA:
         found = f"Java {major}" if match else "of an unknown version"
         raise SetupError(f"{program} is {found}; Spark 3.5 runs on Java 8, 11 or 17: {_ADVICE}")
-    return major
+    about = [line for line in said.splitlines() if not line.startswith(("NOTE:", "Picked up"))]
+    return _Java(program, major, "\n".join(about))
 
 
 def get_session(
@@ -75,6 +94,7 @@ def get_session(
     packages: Sequence[str] = (),
     *,
     sagemaker: bool = False,
+    small_data: bool = False,
 ) -> SparkSession:
     """Return the active session, or build one where there is none.
 
@@ -94,6 +114,9 @@ def get_session(
         Maven coordinates to add beside Delta's.
     sagemaker : bool
         Add what `SageMakerStage` needs: sagemaker_pyspark's jars, and S3 for Hadoop.
+    small_data : bool, default False
+        Whether the session is for some 50,000 rows or fewer. Java then compiles its code once and
+        simply: such a job takes less time, and one on a million rows takes more.
 
     Returns
     -------
@@ -113,7 +136,8 @@ def get_session(
     """
     active = SparkSession.getActiveSession()
     if active is None:
-        active = _built(app, master, conf or {}, packages, sagemaker)
+        java = _JAVA_SMALL if small_data else _JAVA
+        active = _built(app, master, conf or {}, packages, sagemaker, java)
     jvm.remember_classes(active)
     return active
 
@@ -124,51 +148,56 @@ def _built(
     conf: Mapping[str, str],
     packages: Sequence[str],
     sagemaker: bool,
+    java_options: str,
 ) -> SparkSession:
     """Return a new session: the launcher's, where there is one, else a local one with Delta."""
     builder = SparkSession.builder.appName(app)
     if _LAUNCHED in os.environ:
         return builder.getOrCreate()
-    check_java()
+    java = _find_java()
     # Workers run this Python, not the first on PATH, which may lack the packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    settings = {
+    settings: dict[str, Any] = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.driver.memory": "6g",
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={_quiet_log()} {_JAVA}",
+        _JAVA_OPTIONS: f"-Dlog4j2.configurationFile={_quiet_log()} {java_options}",
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # A small table's log is read by one task, not by fifty.
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        # Python and Java may each take another folder for the user's own.
+        "spark.jars.ivy": str(Path.home() / ".ivy2"),
         **conf,
     }
-    builder = builder.master(master or "local[*]")
-    for key, value in settings.items():
-        builder = builder.config(key, value)
+    master = master or "local[*]"
     jars = sagemaker_jars() if sagemaker else []
+    ivy = Path(settings["spark.jars.ivy"])
     with ExitStack() as held:
-        fetched = _fetched(sagemaker)
-        if packages or not fetched:
-            held.enter_context(_alone_with_ivy())
-            fetched = _fetched(sagemaker)  # perhaps by the process that was waited for
-        if fetched and not packages:
-            jars += fetched
-        else:
+        delta, others = _jars(ivy, sagemaker)
+        if packages or not _are_there(delta, others):
+            held.enter_context(_alone_with_ivy(ivy))  # perhaps the process waited for fetches them
+        if packages or not _are_there(delta, others):
             wanted = [*(_SAGEMAKER if sagemaker else ()), *packages]
             builder = configure_spark_with_delta_pip(builder, wanted)
             if sagemaker:
-                builder = builder.config("spark.jars.excludes", _SAGEMAKER_EXCLUDES)
+                settings["spark.jars.excludes"] = _SAGEMAKER_EXCLUDES
+        elif master.startswith("local") and not conf.keys() & {_JAVA_OPTIONS, _CLASS_PATH}:
+            jars += others
+            settings[_CLASS_PATH] = os.pathsep.join(map(str, delta))
+            settings[_JAVA_OPTIONS] += f" {_archive_options(java, delta)}"
+        else:
+            jars += [*delta, *others]
         if jars:
-            builder = builder.config("spark.jars", ",".join(jars))
-        built: SparkSession = builder.getOrCreate()
+            settings["spark.jars"] = ",".join(jar.as_uri() for jar in jars)
+        built: SparkSession = builder.master(master).config(map=settings).getOrCreate()
     return built
 
 
-def sagemaker_jars() -> list[str]:
+def sagemaker_jars() -> list[Path]:
     """Return the jars of sagemaker_pyspark that Spark 3.5 runs with, in their order.
 
     Its newer modules of the AWS SDK come before its older bundle, which has what those lack.
@@ -180,7 +209,7 @@ def sagemaker_jars() -> list[str]:
 
     Examples
     --------
-    >>> any("sagemaker-spark" in jar for jar in sagemaker_jars())
+    >>> any("sagemaker-spark" in jar.name for jar in sagemaker_jars())
     True
     """
     found = find_spec("sagemaker_pyspark")
@@ -190,33 +219,49 @@ def sagemaker_jars() -> list[str]:
             "pip install --no-deps sagemaker-pyspark==1.4.5 (it asks for an older pyspark)"
         )
     jars = [p for p in Path(found.origin).parent.glob("jars/*.jar") if "hadoop-aws" not in p.name]
-    return [jar.as_uri() for jar in sorted(jars, key=lambda jar: ("bundle" in jar.name, jar.name))]
+    return sorted(jars, key=lambda jar: ("bundle" in jar.name, jar.name))
 
 
-def _fetched(sagemaker: bool) -> list[str]:
-    """Return the jars that Spark fetches by itself where it has all of them already, else nothing.
+def _archive_options(java: _Java, jars: Sequence[Path]) -> str:
+    """Return the options with which Java archives Spark's classes and those of `jars`, or ''.
+
+    An archive holds classes of Java's own class path alone, not those of ``spark.jars``.
+    """
+    if java.major < _ARCHIVING or "Server VM" not in java.said:  # not HotSpot: has other options
+        return ""
+    home = Path(_find_spark_home())  # type: ignore[no-untyped-call]
+    path = [*jars, *sorted((home / "jars").glob("*.jar"))]
+    return class_archive.java_options(f"{java.program} {java.said}", path)
+
+
+def _jars(ivy: Path, sagemaker: bool) -> tuple[list[Path], list[Path]]:
+    """Return where Ivy keeps Delta's jars, and the others that a session needs.
 
     Naming them spares each start the second or two, and the screenful, of resolving them anew; it
     also lets a laptop start without a network.
     """
     delta = version("delta-spark")
     names = [f"io.delta_delta-spark_2.12-{delta}", f"io.delta_delta-storage-{delta}", _ANTLR]
+    others = []
     if sagemaker:
         coordinates = (coordinate.split(":") for coordinate in _SAGEMAKER)
-        names += [f"{group}_{artifact}-{number}" for group, artifact, number in coordinates]
-    jars = [Path.home() / ".ivy2" / "jars" / f"{name}.jar" for name in names]
-    return [jar.as_uri() for jar in jars] if all(jar.is_file() for jar in jars) else []
+        others = [f"{group}_{artifact}-{number}" for group, artifact, number in coordinates]
+    folder = ivy / "jars"
+    return [folder / f"{name}.jar" for name in names], [folder / f"{name}.jar" for name in others]
+
+
+def _are_there(delta: Sequence[Path], others: Sequence[Path]) -> bool:
+    return all(jar.is_file() for jar in (*delta, *others))
 
 
 @contextmanager
-def _alone_with_ivy() -> Iterator[None]:
+def _alone_with_ivy(ivy: Path) -> Iterator[None]:
     """Wait until no other process of this library resolves jars, and keep others waiting.
 
     Two processes that fill Ivy's cache at the same time write to the same files: one of them fails.
     """
-    folder = Path.home() / ".ivy2"
-    folder.mkdir(exist_ok=True)
-    with (folder / "spark_sentiment.lock").open("w") as file:
+    ivy.mkdir(parents=True, exist_ok=True)
+    with (ivy / "spark_sentiment.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed, or the process ends
         yield
 

@@ -1,11 +1,13 @@
 """What every stage stands on: Param converters, schema checks, columns by name, Spark's JVM.
 
 ``params`` holds the converters that check a Param's value, ``columns`` the checks of a schema and
-the ways from vectors to arrays and back. ``jvm`` is the one module that calls Java. Nothing here
-knows reviews, tables or jobs.
+the ways from vectors to arrays and back. ``jvm`` is the one module that calls Java,
+``class_archive`` keeps Java's classes for quick starts, and ``cache`` is the folder of all that is
+kept. Nothing here knows reviews, tables or jobs.
 """
 
-from spark_sentiment.core import jvm
+from spark_sentiment.core import class_archive, jvm
+from spark_sentiment.core.cache import cache_folder, draft_folder
 from spark_sentiment.core.columns import (
     VECTOR,
     absent,
@@ -53,7 +55,10 @@ __all__ = [
     "build_logistic_model",
     "build_naive_bayes_model",
     "by_label",
+    "cache_folder",
+    "class_archive",
     "detach",
+    "draft_folder",
     "find",
     "integer",
     "jvm",

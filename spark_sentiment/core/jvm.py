@@ -53,6 +53,11 @@ def java_view(spark: SparkSession) -> Any:
     return spark._jvm
 
 
+def java_property(spark: SparkSession, name: str) -> str:
+    """Return a system property of Java, such as ``java.home``; '' where it is not set."""
+    return java_view(spark).java.lang.System.getProperty(name) or ""
+
+
 def java_frame(df: DataFrame) -> Any:
     """Return Java's Dataset of `df`, for a library of Java that takes one."""
     return df._jdf

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from pyspark.sql import SparkSession
 from safetensors import SafetensorError, safe_open
 
-from spark_sentiment.core import jvm
-from spark_sentiment.embedding.cache import cache_folder, drafted
+from spark_sentiment.core import cache_folder, draft_folder, jvm
 from spark_sentiment.errors import CheckpointError
 
 log = logging.getLogger(__name__)
@@ -422,7 +421,7 @@ def _fetch(spark: SparkSession, address: str) -> Path:
         if final.is_dir():
             return final
         log.info("fetching checkpoint %s into %s", address, final)
-        with drafted(final) as draft:
+        with draft_folder(final) as draft:
             for part, (length, _) in found.items():
                 target = draft / part
                 target.parent.mkdir(exist_ok=True)

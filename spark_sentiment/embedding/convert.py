@@ -15,8 +15,8 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 from tokenizers import Tokenizer, normalizers
 
+from spark_sentiment.core import cache_folder, draft_folder
 from spark_sentiment.embedding import checkpoint
-from spark_sentiment.embedding.cache import cache_folder, drafted
 from spark_sentiment.embedding.checkpoint import POOLINGS, Checkpoint
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ def _converted(source: Checkpoint, pooling: str, normalize: bool, layers: int | 
     from spark_sentiment.embedding.graph import build
 
     log.info("converting checkpoint %s into %s", source.folder, final)
-    with drafted(final) as draft:
+    with draft_folder(final) as draft:
         tokenizer = _tokenizer(source)
         result = Converted(
             folder=str(final),

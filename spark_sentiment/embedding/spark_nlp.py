@@ -17,8 +17,7 @@ from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import SparkSession
 from tokenizers import Tokenizer
 
-from spark_sentiment.core import jvm
-from spark_sentiment.embedding.cache import cache_folder, drafted
+from spark_sentiment.core import cache_folder, draft_folder, jvm
 from spark_sentiment.embedding.convert import Converted, convert
 from spark_sentiment.errors import CheckpointError, SetupError
 
@@ -176,7 +175,7 @@ def _saved_model(converted: Converted) -> Path:
         )
     words = {number: word for word, number in tokenizer.get_vocab(with_added_tokens=True).items()}
     lines = [words.get(number, f"[unused-{number}]") for number in range(max(words) + 1)]
-    with drafted(final) as draft:
+    with draft_folder(final) as draft:
         try:
             os.link(converted.model, draft / "model.onnx")
         except OSError:  # another disk, or one without links

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -17,13 +18,18 @@ from pyspark.sql import SparkSession
 from spark_sentiment.core import jvm
 from spark_sentiment.errors import GateError, SentimentError
 from spark_sentiment.jobs import config
-from spark_sentiment.jobs.config import Config
+from spark_sentiment.jobs.config import Config, Reviews
 from spark_sentiment.session import get_session
 
 OK, CRASHED, REFUSED, GATE_BROKEN, LEFT_OVER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes: done; a fault of ours or of Spark; input or configuration refused; a bias gate
 broken after all tables were written; something could not be deleted, the rest was; stopped by the
 user."""
+
+SMALL_ROWS, SMALL_BYTES = 50_000, 16 * 2**20
+"""Generated reviews, and bytes of CSV on this machine, up to which Java compiles simply."""
+
+_READ_REVIEWS = {"train", "score"}
 
 Main = Callable[[Config, SparkSession, "Steps"], None]
 
@@ -147,11 +153,28 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
                 conf.spark.conf,
                 conf.spark.packages,
                 sagemaker=conf.trainer == "sagemaker",
+                small_data=name in _READ_REVIEWS and is_small(conf.reviews),
             )
         main(conf, spark, steps)
         return OK
 
     return exit_code(name, work, "tables are readable at their last version")
+
+
+def is_small(reviews: Reviews) -> bool:
+    """Tell whether there are few reviews, as far as that can be known before Spark starts."""
+    if reviews.path is None:
+        return reviews.generated.rows <= SMALL_ROWS
+    path = Path(reviews.path)
+    if reviews.format != "csv" or not path.exists():  # such as s3a://, or a pattern
+        return False
+    files = path.rglob("*") if path.is_dir() else [path]
+    total = 0
+    for file in files:
+        total += file.stat().st_size
+        if total > SMALL_BYTES:
+            return False
+    return True
 
 
 def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_sentiment.bias import BrokenGate, ReportRow, broken_gates, require_gates
 from spark_sentiment.classification import Confusion, class_rows
+from spark_sentiment.core import class_archive
 from spark_sentiment.jobs import pipeline, summary, training, workspace
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.pipeline import LABEL
@@ -80,6 +81,7 @@ def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
     """Clean, label, measure bias, balance, embed, train and evaluate; write tables and a model."""
     trained = train(conf, spark, steps)
     show(str(trained))
+    class_archive.make(spark)  # a training run has loaded most of the classes that any job does
     require_gates(trained.broken)
 
 

@@ -5,4 +5,4 @@ import sys
 from spark_sentiment.session import sagemaker_jars
 
 if __name__ == "__main__":
-    sys.stdout.write(",".join(sagemaker_jars()) + "\n")
+    sys.stdout.write(",".join(jar.as_uri() for jar in sagemaker_jars()) + "\n")

@@ -23,9 +23,9 @@ the process and all that it started (JVM, Python workers): read from /proc four 
 that up to a quarter of a second of each process is missed. Memory is the largest sum of
 proportional set sizes, read once a second. A step of the table of steps takes the time from its
 "NAME ..." to its end; what no step covers is Python's start, imports, and the JVM's end. One run on
-a few rows goes before the first timed one of each contestant: it compiles Python files and brings
-libraries into the page cache. The plain script's trial of two precisions is made once and not
-counted.
+a few rows goes before the first timed one of each contestant: it compiles Python files, brings
+libraries into the page cache, and leaves an archive of Java's classes, which is waited for. The
+plain script's trial of two precisions is made once and not counted.
 
 A long run can be made in pieces: --json FILE keeps each result as it comes, --resume goes on from
 it, on the same machine and the same commits.
@@ -47,6 +47,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from spark_sentiment.core import cache_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDES = ("before", "after", "plain")
@@ -295,6 +297,13 @@ def plain_python(where: Path) -> Path | None:
     return python
 
 
+def wait_for_class_archive() -> None:
+    """Wait until Java's classes are archived, which a first job leaves to another process."""
+    give_up = time.monotonic() + 120
+    while any((cache_folder() / "classes").glob("*.list")) and time.monotonic() < give_up:
+        time.sleep(1)
+
+
 class Bench:
     """Runs what is asked for, keeps the results, and prints them."""
 
@@ -352,6 +361,7 @@ class Bench:
             base = self.work / f"{side}-warm"
             self.job(side, "train", base, "reviews.generated.rows=100")
             shutil.rmtree(base)
+            wait_for_class_archive()
 
     def record(self, case: str, side: str, repeat: int, run: Callable[[], Measured]) -> None:
         """Run and keep one result, unless it is there."""

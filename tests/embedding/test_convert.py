@@ -15,7 +15,6 @@ import pytest
 from helpers.checkpoints import tiny_checkpoint
 from safetensors.numpy import load_file, save_file
 
-from spark_sentiment.embedding import cache as cache_module
 from spark_sentiment.embedding import checkpoint
 from spark_sentiment.embedding.bert import embed_texts
 from spark_sentiment.embedding.convert import convert
@@ -192,15 +191,6 @@ class TestFile:
         after = {entry.name for entry in cache.iterdir() if not entry.name.startswith(".")}
         assert after == before
         onnx.checker.check_model(onnx.load(convert(path).model))
-
-    def test_cache_that_cannot_be_written_is_replaced(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        (tmp_path / "file").write_text("")
-        monkeypatch.setenv("SPARK_SENTIMENT_CACHE", str(tmp_path / "file" / "cache"))
-        monkeypatch.setattr(cache_module.tempfile, "tempdir", str(tmp_path))
-        assert cache_module.cache_folder().parent == tmp_path
-        assert "cannot be used" in caplog.text
 
 
 class TestForms:

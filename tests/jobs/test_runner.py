@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from spark_sentiment.errors import DataError, GateError
-from spark_sentiment.jobs import runner
+from spark_sentiment.jobs import config, runner
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.runner import Steps
 
@@ -60,3 +60,25 @@ def test_a_step_that_fails_does_not_say_that_it_ended(capsys: pytest.CaptureFixt
         raise ValueError("no")
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert steps.seconds == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "small"),
+    [
+        ([f"reviews.generated.rows={runner.SMALL_ROWS}"], True),
+        ([f"reviews.generated.rows={runner.SMALL_ROWS + 1}"], False),
+        (["reviews.path=s3a://lake/reviews.csv"], False),
+        (["reviews.path=no/such/file.csv"], False),
+        (["reviews.path={folder}/small.csv"], True),
+        (["reviews.path={folder}/small.csv", "reviews.format=parquet"], False),
+        (["reviews.path={folder}"], False),
+    ],
+)
+def test_reviews_are_few_where_that_is_known_before_spark_starts(
+    settings: list[str], small: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "small.csv").write_bytes(b"text")
+    with (tmp_path / "large.csv").open("wb") as file:
+        file.truncate(runner.SMALL_BYTES)
+    conf = config.load(LOCAL, [setting.format(folder=tmp_path) for setting in settings])
+    assert runner.is_small(conf.reviews) == small

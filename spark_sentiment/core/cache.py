@@ -1,4 +1,4 @@
-"""Cache of fetched and converted checkpoints between runs; entries are complete or absent."""
+"""The folder of files that are kept between runs, such as converted checkpoints."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Return the folder of converted and fetched checkpoints; create it if needed.
+    """Return the folder of files that are kept between runs; create it if needed.
 
     It is ``$SPARK_SENTIMENT_CACHE``, or ``$XDG_CACHE_HOME/spark_sentiment``, or
     ``~/.cache/spark_sentiment``. If it is not writable, it is a private folder of this user in the
@@ -46,7 +46,7 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def drafted(final: Path) -> Iterator[Path]:
+def draft_folder(final: Path) -> Iterator[Path]:
     """Yield a new folder to fill; it becomes `final` in one step, or is lost if the body fails.
 
     Readers see all of `final` or nothing. If two processes do the same work, the first one wins.
