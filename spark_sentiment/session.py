@@ -35,7 +35,15 @@ _SAGEMAKER_EXCLUDES = "com.amazonaws:aws-java-sdk-bundle,org.wildfly.openssl:wil
 _JAVA = "-XX:CompileThresholdScaling=4 -XX:+UseParallelGC"
 # Java's second compiler takes two fifths of the processor time of a job on few rows, and makes up
 # for it only above some 50,000. The first alone would keep no more than 48 MB of compiled code.
-_JAVA_SMALL = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
+_SIMPLE_ROWS = 50_000
+_JAVA_SIMPLE = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
+# To compile a query, or to plan it anew in its middle, takes longer than to run it on so few rows.
+_INTERPRETED_ROWS = 5_000
+_INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+}
 _CLASS_PATH, _JAVA_OPTIONS = "spark.driver.extraClassPath", "spark.driver.extraJavaOptions"
 _ARCHIVING = 17  # the first long-lived Java whose archives were tried
 # What Spark's launcher tells the Python driver it has started.
@@ -94,7 +102,7 @@ def get_session(
     packages: Sequence[str] = (),
     *,
     sagemaker: bool = False,
-    small_data: bool = False,
+    expected_rows: int | None = None,
 ) -> SparkSession:
     """Return the active session, or build one where there is none.
 
@@ -114,9 +122,10 @@ def get_session(
         Maven coordinates to add beside Delta's.
     sagemaker : bool
         Add what `SageMakerStage` needs: sagemaker_pyspark's jars, and S3 for Hadoop.
-    small_data : bool, default False
-        Whether the session is for some 50,000 rows or fewer. Java then compiles its code once and
-        simply: such a job takes less time, and one on a million rows takes more.
+    expected_rows : int, optional
+        About how many rows a new session is for. Up to 50,000 Java compiles its code once and
+        simply; up to 5,000 Spark also runs its plans without compiling each. Such a session takes
+        less time for so few rows, and more for a million.
 
     Returns
     -------
@@ -136,8 +145,7 @@ def get_session(
     """
     active = SparkSession.getActiveSession()
     if active is None:
-        java = _JAVA_SMALL if small_data else _JAVA
-        active = _built(app, master, conf or {}, packages, sagemaker, java)
+        active = _built(app, master, conf or {}, packages, sagemaker, expected_rows)
     jvm.remember_classes(active)
     return active
 
@@ -148,13 +156,15 @@ def _built(
     conf: Mapping[str, str],
     packages: Sequence[str],
     sagemaker: bool,
-    java_options: str,
+    expected_rows: int | None,
 ) -> SparkSession:
     """Return a new session: the launcher's, where there is one, else a local one with Delta."""
     builder = SparkSession.builder.appName(app)
     if _LAUNCHED in os.environ:
         return builder.getOrCreate()
     java = _find_java()
+    rows = sys.maxsize if expected_rows is None else expected_rows
+    compiling = _JAVA_SIMPLE if rows <= _SIMPLE_ROWS else _JAVA
     # Workers run this Python, not the first on PATH, which may lack the packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings: dict[str, Any] = {
@@ -162,7 +172,7 @@ def _built(
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.driver.memory": "6g",
         "spark.driver.host": "127.0.0.1",
-        _JAVA_OPTIONS: f"-Dlog4j2.configurationFile={_quiet_log()} {java_options}",
+        _JAVA_OPTIONS: f"-Dlog4j2.configurationFile={_quiet_log()} {compiling}",
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # A small table's log is read by one task, not by fifty.
@@ -171,6 +181,7 @@ def _built(
         "spark.ui.showConsoleProgress": "false",
         # Python and Java may each take another folder for the user's own.
         "spark.jars.ivy": str(Path.home() / ".ivy2"),
+        **(_INTERPRETED if rows <= _INTERPRETED_ROWS else {}),
         **conf,
     }
     master = master or "local[*]"

@@ -1,5 +1,7 @@
 """Java is checked in one line that says what to do, and asked for no class twice."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,30 @@ def test_columns_are_made_without_looking_for_classes(
     looked_for = [command.removeprefix(lookup) for command in asked if command.startswith(lookup)]
     assert asked
     assert all(name.startswith("org.apache.spark.sql.catalyst.") for name in looked_for)
+
+
+START = """
+from spark_sentiment.session import get_session
+spark = get_session("rows", "local[1]", {conf}, expected_rows={rows})
+print(spark.conf.get("spark.sql.codegen.wholeStage"), "TieredStopAtLevel=1" in
+      spark.conf.get("spark.driver.extraJavaOptions"), spark.range(3).count())
+"""
+
+
+@pytest.mark.long
+@pytest.mark.jars
+@pytest.mark.parametrize(
+    ("rows", "conf", "found"),
+    [
+        (300, {}, "false True 3"),
+        (20_000, {}, "true True 3"),
+        (1_000_000, {}, "true False 3"),
+        (300, {"spark.sql.codegen.wholeStage": "true"}, "true True 3"),
+    ],
+)
+def test_a_session_compiles_as_much_as_its_rows_are_worth(
+    rows: int, conf: dict[str, str], found: str
+) -> None:
+    command = [sys.executable, "-c", START.format(rows=rows, conf=conf)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout.split("\n")[-2] == found

@@ -26,10 +26,8 @@ OK, CRASHED, REFUSED, GATE_BROKEN, LEFT_OVER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 broken after all tables were written; something could not be deleted, the rest was; stopped by the
 user."""
 
-SMALL_ROWS, SMALL_BYTES = 50_000, 16 * 2**20
-"""Generated reviews, and bytes of CSV on this machine, up to which Java compiles simply."""
-
 _READ_REVIEWS = {"train", "score"}
+_BYTES = 360  # of a review of the Women's E-Commerce Clothing Reviews
 
 Main = Callable[[Config, SparkSession, "Steps"], None]
 
@@ -153,7 +151,7 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
                 conf.spark.conf,
                 conf.spark.packages,
                 sagemaker=conf.trainer == "sagemaker",
-                small_data=name in _READ_REVIEWS and is_small(conf.reviews),
+                expected_rows=expected_rows(conf.reviews) if name in _READ_REVIEWS else None,
             )
         main(conf, spark, steps)
         return OK
@@ -161,20 +159,31 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
     return exit_code(name, work, "tables are readable at their last version")
 
 
-def is_small(reviews: Reviews) -> bool:
-    """Tell whether there are few reviews, as far as that can be known before Spark starts."""
+def expected_rows(reviews: Reviews) -> int | None:
+    """Return about how many reviews there are, as far as that is known before Spark starts.
+
+    Returns
+    -------
+    int or None
+        Known for generated reviews and for CSV files on this machine; None otherwise, and where
+        there are more than 100,000.
+
+    Examples
+    --------
+    >>> expected_rows(config.load("conf/local.yaml").reviews)
+    300
+    """
     if reviews.path is None:
-        return reviews.generated.rows <= SMALL_ROWS
+        return reviews.generated.rows
     path = Path(reviews.path)
     if reviews.format != "csv" or not path.exists():  # such as s3a://, or a pattern
-        return False
-    files = path.rglob("*") if path.is_dir() else [path]
-    total = 0
-    for file in files:
-        total += file.stat().st_size
-        if total > SMALL_BYTES:
-            return False
-    return True
+        return None
+    rows = 0
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        rows += file.stat().st_size // _BYTES
+        if rows > 100_000:
+            return None
+    return rows
 
 
 def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:

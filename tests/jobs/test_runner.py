@@ -63,22 +63,27 @@ def test_a_step_that_fails_does_not_say_that_it_ended(capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize(
-    ("settings", "small"),
+    ("settings", "rows"),
     [
-        ([f"reviews.generated.rows={runner.SMALL_ROWS}"], True),
-        ([f"reviews.generated.rows={runner.SMALL_ROWS + 1}"], False),
-        (["reviews.path=s3a://lake/reviews.csv"], False),
-        (["reviews.path=no/such/file.csv"], False),
-        (["reviews.path={folder}/small.csv"], True),
-        (["reviews.path={folder}/small.csv", "reviews.format=parquet"], False),
-        (["reviews.path={folder}"], False),
+        (["reviews.generated.rows=70000"], 70_000),
+        (["reviews.path=s3a://lake/reviews.csv"], None),
+        (["reviews.path=no/such/file.csv"], None),
+        (["reviews.path={folder}/reviews.csv"], 1_000),
+        (["reviews.path={folder}/reviews.csv", "reviews.format=parquet"], None),
+        (["reviews.path={folder}"], 1_000),
     ],
 )
-def test_reviews_are_few_where_that_is_known_before_spark_starts(
-    settings: list[str], small: bool, tmp_path: Path
+def test_rows_are_counted_roughly_where_they_can_be_before_spark_starts(
+    settings: list[str], rows: int | None, tmp_path: Path
 ) -> None:
-    (tmp_path / "small.csv").write_bytes(b"text")
-    with (tmp_path / "large.csv").open("wb") as file:
-        file.truncate(runner.SMALL_BYTES)
+    # The Women's E-Commerce Clothing Reviews have 23,486 rows in 8,483,448 bytes: 361 each.
+    (tmp_path / "reviews.csv").write_bytes(b"x" * 361_000)
     conf = config.load(LOCAL, [setting.format(folder=tmp_path) for setting in settings])
-    assert runner.is_small(conf.reviews) == small
+    assert runner.expected_rows(conf.reviews) == (rows and pytest.approx(rows, rel=0.01))
+
+
+def test_many_rows_are_not_counted(tmp_path: Path) -> None:
+    with (tmp_path / "reviews.csv").open("wb") as file:
+        file.truncate(100 * 2**20)
+    conf = config.load(LOCAL, [f"reviews.path={tmp_path}"])
+    assert runner.expected_rows(conf.reviews) is None
