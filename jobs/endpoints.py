@@ -1,4 +1,4 @@
-"""Left over in SageMaker: python jobs/endpoints.py [--run-id ID [--all]] [--delete]; see --help."""
+"""Clean up SageMaker: python jobs/endpoints.py [--run-id ID [--all]] [--delete]; see --help."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""Jobs: the work of ``spark-submit jobs/NAME.py CONF``, step by step.
+"""Jobs that ``spark-submit jobs/NAME.py CONF`` runs.
 
-``train``, ``score``, ``bias`` and ``endpoints`` are the jobs; ``training`` holds the steps of the
-first. ``config`` reads the configuration, ``pipeline`` makes stages of it, ``workspace`` holds what
-a job works on, ``runner`` is the command line with its exit codes, and ``summary`` lays out what is
-printed.
+``train``, ``score``, ``bias`` and ``endpoints`` are the jobs; ``training`` holds the steps of
+``train``. ``config`` reads the configuration, ``pipeline`` builds stages from it, ``workspace``
+opens data, tables and models, ``runner`` holds the command line and the exit codes, and ``summary``
+formats the printed result.
 """

@@ -1,4 +1,4 @@
-"""The endpoints job: list and delete what this library's runs have left in SageMaker."""
+"""The endpoints job: list and delete resources that this library's runs left in SageMaker."""
 
 import argparse
 import shlex
@@ -82,18 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parsed(arguments)
     return runner.exit_code(
-        "endpoints", lambda: _work(given), "what is not named above as deleted is still there"
+        "endpoints", lambda: _work(given), "only the resources listed above were deleted"
     )
 
 
 def _work(given: argparse.Namespace) -> int:
     site = Site(given.region, given.endpoint_url)
     where = find_region(site)
-    with runner.Steps()("listing what SageMaker keeps"):
+    with runner.Steps()("listing resources in SageMaker"):
         found = find_leftovers(site, given.run_id)
     if not found:
         whose = "this library" if given.run_id is None else f"run {given.run_id}"
-        runner.show(f"Nothing of {whose} was found in {where}.")
+        runner.show(f"No resources of {whose} were found in {where}.")
         return runner.OK
     now = datetime.now(UTC)
     judged = judge(found, now, given.all)
@@ -135,35 +135,35 @@ def _command(given: argparse.Namespace, where: str) -> str:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
-        description="List what this library's tags mark in a SageMaker account: endpoints, "
-        "endpoint configs, models, and training and transform jobs that still run. Nothing is "
-        "changed unless --delete is given, which deletes what has expired and stops expired jobs.",
+        description="List the resources in a SageMaker account that have this library's tags: "
+        "endpoints, endpoint configs, models, and running training and transform jobs. With "
+        "--delete, delete expired resources and stop expired jobs; without it, change nothing.",
         epilog="Exit codes: 0 done, 1 a fault, 2 refused, 4 something could not be deleted (the "
-        "rest was), 130 stopped. The permissions needed are written at the top of "
-        "spark_sentiment/sagemaker/janitor.py, as a policy to copy.",
+        "rest was deleted), 130 stopped. The docstring of spark_sentiment/sagemaker/janitor.py "
+        "holds the permissions that the caller needs, as an IAM policy.",
         allow_abbrev=False,  # --del must not be enough to delete
     )
-    parser.add_argument("--region", help="AWS region; by default that of the environment")
+    parser.add_argument("--region", help="AWS region; by default the region of the environment")
     parser.add_argument(
         "--endpoint-url",
         type=_url,
         metavar="URL",
-        help="address that serves SageMaker in place of AWS's own, such as the stand-in's",
+        help="URL of a server that replaces AWS, such as the stand-in",
     )
     parser.add_argument(
-        "--run-id", type=_run_id, metavar="ID", help="look at what this run made, and nothing else"
+        "--run-id", type=_run_id, metavar="ID", help="list only the resources of this run"
     )
     parser.add_argument(
         "--all",
         action="store_true",
-        help="with --run-id: also what has not expired, or has no expiry, in use or not",
+        help="with --run-id: also resources that have not expired, have no expiry or are in use",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--dry-run", action="store_true", help="say what --delete would do; this is the default"
+        "--dry-run", action="store_true", help="show what --delete would do; this is the default"
     )
     what.add_argument(
-        "--delete", action="store_true", help="delete what has expired, stop its jobs"
+        "--delete", action="store_true", help="delete expired resources, stop expired jobs"
     )
     given = parser.parse_args(arguments)
     if given.all and given.run_id is None:
@@ -174,12 +174,12 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise argparse.ArgumentTypeError(f"'{text}' is no address such as http://127.0.0.1:8080")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a URL such as http://127.0.0.1:8080")
     return text
 
 
 def _run_id(text: str) -> str:
-    # For example, an unset variable of the shell: it must not mean every run.
+    # An unset shell variable gives an empty id, which must not select every run.
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty")
     return text

@@ -102,8 +102,8 @@ def learning(conf: Config) -> list[Any]:
     Raises
     ------
     ConfigError
-        If the classifier does not have a setting, or SMOTE is set for other features than
-        embeddings: only between embeddings is a new point meaningful.
+        If the classifier does not have a setting, or SMOTE is set for features other than
+        embeddings: SMOTE interpolates, which is meaningful only for embeddings.
     """
     if conf.trainer == "sagemaker":
         return _balanced(conf, lambda weight: [_sagemaker(conf, weight)])
@@ -126,7 +126,7 @@ def learning(conf: Config) -> list[Any]:
 
 
 def _balanced(conf: Config, head: Callable[[str | None], list[Any]]) -> list[Any]:
-    """Return the stages of `head`, which takes the name of a weight column, with balancing."""
+    """Return the stages of `head` with balancing; `head` takes the name of a weight column."""
     method = conf.balance.method
     if method == "none":
         return head(None)
@@ -135,7 +135,7 @@ def _balanced(conf: Config, head: Callable[[str | None], list[Any]]) -> list[Any
         return [ClassWeights(labelCol=LABEL, weightCol=WEIGHT, formula=formula), *head(WEIGHT)]
     if method == "smote" and features(conf) != ["embedding"]:
         raise ConfigError(
-            f"balance.method: smote works on embeddings alone, features is {features(conf)}; "
+            f"balance.method: smote needs embeddings only, features is {features(conf)}; "
             "set features=[embedding], or balance.method to weights, over or under"
         )
     resampled = Resampled(
@@ -160,8 +160,8 @@ def _sagemaker(conf: Config, weight: str | None) -> Any:
             raise ConfigError(f"sagemaker.{key} is not set; trainer sagemaker needs it")
     if features(conf) != ["embedding"]:
         raise ConfigError(
-            f"features: SageMaker is given embeddings alone, features is {features(conf)}; leave "
-            "it null, or set features=[embedding]"
+            f"features: SageMaker needs embeddings only, features is {features(conf)}; leave it "
+            "null, or set features=[embedding]"
         )
     given = {
         "algorithm": wanted.algorithm,
@@ -288,7 +288,7 @@ def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -
 
 
 def endpoints(model: PipelineModel) -> list[Any]:
-    """Return the stages of a fitted pipeline that score by an endpoint of their own."""
+    """Return the stages of a fitted pipeline that score by an endpoint they created."""
     found: list[Any] = []
     for stage in model.stages:
         if isinstance(stage, PipelineModel):
@@ -296,7 +296,7 @@ def endpoints(model: PipelineModel) -> list[Any]:
         elif (
             stage.hasParam("deployment")
             and stage.isSet("deployment")
-            and stage.getOrDefault("inference") != "batch"  # which needs no endpoint
+            and stage.getOrDefault("inference") != "batch"  # a batch transform needs no endpoint
         ):
             found.append(stage)
     return found
@@ -331,7 +331,7 @@ def metrics(bias: Bias, phase: str) -> list[str]:
     unknown = [name for name in names if name not in METRICS and name not in GROUPS]
     if unknown:
         raise ConfigError(
-            f"bias.metrics: '{unknown[0]}' is no metric; the groups are {', '.join(GROUPS)}, "
+            f"bias.metrics: '{unknown[0]}' is not a metric; the groups are {', '.join(GROUPS)}, "
             f"the metrics {', '.join(METRICS)}"
         )
     return [name for name in names if (name in after) == (phase == "post")]

@@ -22,12 +22,11 @@ from spark_sentiment.jobs.config import Config, Reviews
 from spark_sentiment.session import get_session
 
 OK, CRASHED, REFUSED, GATE_BROKEN, LEFT_OVER, INTERRUPTED = 0, 1, 2, 3, 4, 130
-"""Exit codes: done; a fault of ours or of Spark; input or configuration refused; a bias gate
-broken after all tables were written; something could not be deleted, the rest was; stopped by the
-user."""
+"""Exit codes: done; an unexpected error; input or configuration refused; a bias gate is broken and
+all tables are written; a resource could not be deleted and the others were; stopped by the user."""
 
 _READ_REVIEWS = {"train", "score"}
-_BYTES = 360  # of a review of the Women's E-Commerce Clothing Reviews
+_BYTES = 360  # mean size of a row of the Women's E-Commerce Clothing Reviews
 
 Main = Callable[[Config, SparkSession, "Steps"], None]
 
@@ -51,7 +50,7 @@ class Steps:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator["Step"]:
-        """Announce the step `name`, as in "reading reviews", and its end."""
+        """Print the step `name`, such as "reading reviews", at its start and at its end."""
         began = time.monotonic()
         step = Step()
         self.say(f"{name} ...")
@@ -62,7 +61,7 @@ class Steps:
         self.say(f"{name}: {took:.1f} s{rows}")
 
     def say(self, line: str) -> None:
-        """Print `line` after the seconds since the job began."""
+        """Print `line` with the number of seconds since the job began in front of it."""
         if not self._quiet:
             sys.stderr.write(f"[{time.monotonic() - self._began:6.1f} s] {line}\n")
             sys.stderr.flush()
@@ -76,10 +75,10 @@ class Step:
 
 @contextmanager
 def side_by_side(spark: SparkSession) -> Iterator[Callable[..., None]]:
-    """Give a function that starts work in a thread of its own; wait for all of it at the end.
+    """Yield a function that starts work in a new thread; wait for all threads at the end.
 
-    For writes that no later step reads: a Delta commit is mostly waiting. Where work in a thread
-    fails, its error is raised at the end; where the caller fails too, it is noted on that error.
+    Use it for writes that no later step reads: a Delta commit mostly waits. If work in a thread
+    fails, its error is raised at the end. If the body fails too, its error gets a note instead.
 
     Examples
     --------
@@ -99,7 +98,7 @@ def side_by_side(spark: SparkSession) -> Iterator[Callable[..., None]]:
             yield start
         except BaseException as error:
             for failed in filter(None, [one.exception() for one in started]):
-                error.add_note(f"A write beside it failed too: {failed}")
+                error.add_note(f"A parallel write failed too: {failed}")
             raise
     for one in started:
         one.result()
@@ -119,9 +118,9 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
     name : str
         Name of the job, for Spark's history and messages.
     main : callable
-        Takes the configuration, the session and the `Steps`.
+        Function of the configuration, the session and the `Steps`.
     arguments : sequence of str, optional
-        The command line, without the program; by default the process's own.
+        The command line, without the program; by default that of the process.
 
     Returns
     -------
@@ -137,7 +136,7 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
         default=[],
         metavar="KEY=VALUE",
         dest="settings",
-        help="set one key over the file, such as split.test=0.3; may be given more than once",
+        help="override one key of the file, such as split.test=0.3; can be given more than once",
     )
     given = parser.parse_args(arguments)
 
@@ -160,13 +159,13 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
 
 
 def expected_rows(reviews: Reviews) -> int | None:
-    """Return about how many reviews there are, as far as that is known before Spark starts.
+    """Return an estimate of the number of reviews, made before Spark starts.
 
     Returns
     -------
     int or None
-        Known for generated reviews and for CSV files on this machine; None otherwise, and where
-        there are more than 100,000.
+        The estimate for generated reviews and for CSV files on this machine; None for other
+        formats and places, and for more than 100,000 reviews.
 
     Examples
     --------
@@ -176,7 +175,7 @@ def expected_rows(reviews: Reviews) -> int | None:
     if reviews.path is None:
         return reviews.generated.rows
     path = Path(reviews.path)
-    if reviews.format != "csv" or not path.exists():  # such as s3a://, or a pattern
+    if reviews.format != "csv" or not path.exists():  # for example s3a://, or a pattern
         return None
     rows = 0
     for file in path.rglob("*") if path.is_dir() else [path]:
@@ -187,16 +186,16 @@ def expected_rows(reviews: Reviews) -> int | None:
 
 
 def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
-    """Do the `work` of a job; return its exit code, or the exit code of its error.
+    """Call `work`; return its exit code, or the exit code of the error that it raises.
 
     Parameters
     ----------
     name : str
         Name of the job, for messages.
     work : callable
-        Does the work, and returns an exit code.
+        Function that does the work of the job and returns an exit code.
     stopped : str
-        Message if the user stops the job: the state that it leaves.
+        Message about the state that is left if the user stops the job.
 
     Examples
     --------
@@ -223,7 +222,7 @@ def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
 
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C: a cluster that shuts down sends it, and paid jobs must stop.
+    """Treat SIGTERM like Ctrl-C, so that a cluster that shuts down also stops paid jobs.
 
     In Python, only the main thread can set a signal handler.
     """

@@ -90,7 +90,7 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
     name = workspace.run_id(conf, "score")
     with Run(tables, name, workspace.settings(conf), inputs=inputs) as run, ExitStack() as hosted:
         for endpoint in pipeline.endpoints(model):
-            with steps("making the endpoint where it is gone"):
+            with steps("creating the endpoint if it is missing"):
                 if endpoint.createEndpoint():
                     hosted.callback(endpoint.deleteResources)
         run.set_model(path, None)

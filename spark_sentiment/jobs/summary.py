@@ -33,7 +33,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def intake(read: int, rejected: Mapping[str, int]) -> str:
-    """Return the number of rows read, and of rejected rows by reason."""
+    """Return the number of rows read and used, and of rejected rows by reason."""
     out = sum(rejected.values())
     line = f"Rows: {read:,} read, {read - out:,} used, {out:,} rejected"
     reasons = [f"  {n:,} {reason}" for reason, n in sorted(rejected.items(), key=lambda x: -x[1])]
@@ -68,7 +68,7 @@ def evaluation(matrix: Confusion) -> str:
 
 
 def bias(rows: Sequence[ReportRow], names: Sequence[str] = (), most: int = 10) -> str:
-    """List the bias metrics whose 95 % interval excludes 0, the furthest from 0 first.
+    """List the bias metrics whose 95 % interval excludes 0, those furthest from 0 first.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def bias(rows: Sequence[ReportRow], names: Sequence[str] = (), most: int = 10) -
         Names of the classes 0, 1, 2 and so on. A class without a name is shown as the report has
         it.
     most : int, default 10
-        How many metrics to list.
+        Largest number of metrics in the list.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def bias(rows: Sequence[ReportRow], names: Sequence[str] = (), most: int = 10) -
     >>> print(bias([row], ["stays", "leaves"]).splitlines()[1])
     pre    DPL     age    > 50   all others     leaves  0.100  +0.020 to +0.200
     """
-    # CI compares sizes and DI is a ratio; the list is of differences of proportions.
+    # The list holds differences of proportions. CI compares group sizes, and DI is a ratio.
     ends = [
         (min(abs(row.low), abs(row.high)), row.low > 0 or row.high < 0, row)
         for row in rows

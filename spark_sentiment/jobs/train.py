@@ -1,4 +1,4 @@
-"""The main job: clean, label, measure bias, balance, embed, train, evaluate, into Delta."""
+"""The training job: clean, label, measure bias, balance, embed, train, evaluate, write tables."""
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
@@ -23,16 +23,17 @@ from spark_sentiment.tables import Run, Tables, code_digest, fingerprint, finish
 
 @dataclass(frozen=True)
 class Learned:
-    """How a fitted model did.
+    """Figures of a fitted model.
 
     Attributes
     ----------
     classes : tuple of int
-        Reviews of each class, held-out ones included.
+        Number of reviews of each class, in the training part and the held-out part together.
     confusion : Confusion
-        Of the held-out reviews.
+        Confusion matrix of the held-out reviews.
     bias : list of ReportRow
-        Every bias metric: of the training part before, of the held-out part after training.
+        All bias metrics: pre-training metrics of the training part, post-training metrics of the
+        held-out part.
     """
 
     classes: tuple[int, ...]
@@ -42,18 +43,18 @@ class Learned:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training run did; its ``str`` is the summary that the job prints.
+    """Result of a training run; its ``str`` is the summary that the job prints.
 
     Attributes
     ----------
     run_id, model_path : str
-        The run, as in the tables, and where its model is saved, for ``PipelineModel.load``.
+        Id of the run in the tables, and the folder of its model for ``PipelineModel.load``.
     intake : ReadCounts
-        Rows read and rejected.
+        Counts of rows read and rejected.
     learned : Learned
-        The model's figures.
+        Figures of the model.
     broken : list of BrokenGate
-        Bounds on bias that were broken.
+        Broken gates.
     location : str
         Folder or database of the tables.
     """
@@ -81,24 +82,24 @@ def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
     """Clean, label, measure bias, balance, embed, train and evaluate; write tables and a model."""
     trained = train(conf, spark, steps)
     show(str(trained))
-    class_archive.make(spark)  # a training run has loaded most of the classes that any job does
+    class_archive.make(spark)  # a training run loads most of the classes that any job loads
     require_gates(trained.broken)
 
 
 def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trained:
-    """Run the main job, and return what it found.
+    """Run the training job, and return its result.
 
-    What has finished before, with the same configuration, input and code, is not run again: what it
-    found is read from its tables. A run id of its own, ``run.id``, runs it again.
+    If a run with the same configuration, input and code has finished, the job does not train again:
+    it reads that run's result from the tables. A new ``run.id`` makes it train again.
 
     Parameters
     ----------
     conf : Config
-        What to do; see conf/base.yaml.
+        The configuration; conf/base.yaml describes the keys.
     spark : SparkSession
-        With Delta.
+        Session with Delta.
     steps : Steps, optional
-        Says what is being done; silent by default.
+        Prints progress; silent by default.
 
     Returns
     -------
@@ -107,20 +108,20 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
     Raises
     ------
     SentimentError
-        Where configuration, input or output will not do; the tables then hold what was written
-        before, and the run's row in ``runs`` says that it failed.
+        If configuration, input or output cannot be used. The tables then keep what was written
+        before the error, and the row of the run in ``runs`` has status failed.
     """
     steps = steps or Steps(quiet=True)
     checked = training.check(conf, spark, steps)
     ingested = training.ingest(conf, spark, steps)
-    with steps("looking for what has been done before"):
+    with steps("looking for an equal run that has finished"):
         inputs = f"{ingested.digest} {checked.weights}".rstrip()
         run, made_of, earlier = _run_of(conf, checked.tables, inputs)
     name = run.run_id
     path = workspace.model_folder(conf, name)
     if earlier and earlier["model_path"] == path and workspace.is_there(spark, path):
         again = "" if conf.run.id else " (--set run.id=NAME runs it again)"
-        with steps(f"run {name} has finished before{again}: reading what it found"):
+        with steps(f"run {name} has finished before{again}: reading its result"):
             learned = _recorded(run)
     else:
         with ExitStack() as attempt:
@@ -138,7 +139,7 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
 def _learn(
     conf: Config, ingested: Ingested, run: Run, path: str, steps: Steps, attempt: ExitStack
 ) -> tuple[PipelineModel, Learned]:
-    """Make a model, to be saved at `path`, of the reviews; return it with its figures."""
+    """Train a model that will be saved at `path`; return the model and its figures."""
     with side_by_side(run.tables.spark) as start:
         start(workspace.keep_reviews, run, ingested.found, ingested.counts, steps)
         prepared = training.prepare(conf, ingested.found.reviews, steps)
@@ -165,7 +166,7 @@ def _learn(
 
 
 def _run_of(conf: Config, tables: Tables, inputs: str) -> tuple[Run, str, Row | None]:
-    """Return the run to do, the fingerprint of its model, and its row if it has finished before."""
+    """Return the run, the fingerprint of its model, and its row in ``runs`` if it has finished."""
     settings = workspace.settings(conf)
     made_of = f"{fingerprint(settings, inputs)} {code_digest()}"
     model_fingerprint = hashlib.sha256(made_of.encode()).hexdigest()
@@ -176,7 +177,7 @@ def _run_of(conf: Config, tables: Tables, inputs: str) -> tuple[Run, str, Row | 
 
 
 def _recorded(run: Run) -> Learned:
-    """Read what a run found when it finished."""
+    """Read the figures of a finished run from its tables."""
 
     def rows(name: str) -> DataFrame:
         return run.read(name).where(F.col("run_id") == run.run_id)
@@ -194,8 +195,9 @@ def _recorded(run: Run) -> Learned:
 
 
 def _tear_down(learner: PipelineModel, steps: Steps) -> None:
-    """Delete the endpoint that a run made for itself; the saved model can make it again."""
-    from spark_sentiment.sagemaker import delete_resources  # as in pipeline: boto3 is an extra
+    """Delete the endpoint that the run created; the saved model can create it again."""
+    # Imported here because boto3 is an extra, as in pipeline.
+    from spark_sentiment.sagemaker import delete_resources
 
     with steps("deleting the endpoint"):
         delete_resources(learner)

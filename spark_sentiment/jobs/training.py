@@ -1,8 +1,7 @@
-"""The steps of a training run, in their order, each a function that can be run alone.
+"""The steps of a training run, in order; each step is a function that can be called alone.
 
-What a step reads are its arguments, what it makes it returns. A step with a `run` among its
-arguments also writes to the run's tables; its first line names them. `steps` says what is being
-done.
+A step reads its arguments and returns its result. A step that takes a `run` also writes to the
+tables of the run, and the first line of its docstring names these tables. `steps` prints progress.
 """
 
 from collections.abc import Sequence
@@ -36,16 +35,16 @@ _FIGURES = "split string, metric string, label_class string, value double"
 
 @dataclass(frozen=True)
 class Checked:
-    """What a run can rely on once its configuration has been checked.
+    """Result of the check of the configuration.
 
     Attributes
     ----------
     tables : Tables
-        Where the run writes.
+        The tables that the run writes.
     gates : list of Gate
         The configured bounds on bias.
     weights : str
-        Fingerprint of the BERT model, as what lies at its path may change; '' where none is used.
+        Fingerprint of the BERT model, because the files at its path can change; '' without a model.
     """
 
     tables: Tables
@@ -62,9 +61,9 @@ class Ingested:
     found : ReadResult
         Usable and rejected rows, persisted.
     counts : ReadCounts
-        Rows read and rejected.
+        Counts of rows read and rejected.
     digest : str
-        Of all rows; other rows have another one.
+        Digest of all rows; it changes if a row changes.
     """
 
     found: ReadResult
@@ -81,9 +80,9 @@ class Prepared:
     rows : DataFrame
         The columns of `REVIEWS`, the clean text and the label, persisted.
     classes : tuple of int
-        Rows of each class.
+        Number of rows of each class.
     stages : list
-        The transformers that made them.
+        The transformers that made the rows.
     """
 
     rows: DataFrame
@@ -93,7 +92,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Parts:
-    """The part to train on and the part held out; a text is in one of them alone."""
+    """The training part and the held-out part; equal texts are in the same part."""
 
     train: DataFrame
     held_out: DataFrame
@@ -101,16 +100,16 @@ class Parts:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Predictions of the reviews held out.
+    """Predictions of the held-out reviews.
 
     Attributes
     ----------
     rows : DataFrame
-        With the predicted class and the probabilities, persisted.
+        The reviews with the predicted class and the probabilities, persisted.
     confusion : Confusion
-        Labels by predicted classes.
+        Confusion matrix of labels and predicted classes.
     bias : list of ReportRow
-        The configured metrics of bias after training.
+        The configured post-training bias metrics.
     """
 
     rows: DataFrame
@@ -119,12 +118,14 @@ class Evaluated:
 
 
 def check(conf: Config, spark: SparkSession, steps: Steps) -> Checked:
-    """Check that the stages fit the reviews, the BERT model is there, and the output writable.
+    """Check the schemas of the stages, the BERT model, and that the output is writable.
+
+    No Spark job runs.
 
     Raises
     ------
     SentimentError
-        Where the configuration, the model or the output will not do. No Spark job runs.
+        If the configuration, the model or the output cannot be used.
     """
     with steps("checking configuration and output"):
         gates = pipeline.gates(conf.bias)
@@ -137,12 +138,12 @@ def check(conf: Config, spark: SparkSession, steps: Steps) -> Checked:
 
 
 def ingest(conf: Config, spark: SparkSession, steps: Steps) -> Ingested:
-    """Read the reviews that `conf` names, or generate some; count them.
+    """Read the reviews that `conf` names, or generate reviews if it names none; count them.
 
     Raises
     ------
     DataError, SchemaError, TableError
-        Where nothing is there, a column is missing, or too many rows are rejected.
+        If there is no file, a column is missing, or too many rows are rejected.
     """
     with steps("reading reviews") as step:
         found = workspace.reviews(spark, conf).persist()
@@ -158,7 +159,7 @@ def prepare(conf: Config, reviews: DataFrame, steps: Steps) -> Prepared:
     Raises
     ------
     DataError
-        Where all reviews are of one class.
+        If all reviews are in one class.
     """
     stages = pipeline.preparation(conf)
     with steps("cleaning and labelling") as step:
@@ -170,13 +171,13 @@ def prepare(conf: Config, reviews: DataFrame, steps: Steps) -> Prepared:
 
 
 def split(rows: DataFrame, by: Split) -> Parts:
-    """Split `rows` by their text, the same way each time."""
+    """Split `rows` by their text; the same texts and seed give the same split."""
     train_part, held_out = split_by_text(rows, TEXT, by.seed, (1 - by.test, by.test))
     return Parts(train_part, held_out)
 
 
 def keep_features(run: Run, rows: DataFrame, by: Split, steps: Steps) -> None:
-    """Write which review is of which class and part to ``features``."""
+    """Write class and part of each review to ``features``."""
     with steps("writing features"):
         hashed = rows.select("review_id", TEXT, LABEL, text_hash(F.col(TEXT)).alias("text_hash"))
         parts = split(hashed, by)
@@ -186,7 +187,7 @@ def keep_features(run: Run, rows: DataFrame, by: Split, steps: Steps) -> None:
 
 
 def measure_bias(conf: Config, train_part: DataFrame, steps: Steps) -> BiasReportModel | None:
-    """Measure the bias of the labels; None where `conf` asks for no such metric."""
+    """Measure the bias of the labels; return None if `conf` names no facet."""
     report = pipeline.report(conf)
     if report is None:
         return None
@@ -195,7 +196,7 @@ def measure_bias(conf: Config, train_part: DataFrame, steps: Steps) -> BiasRepor
 
 
 def embed(run: Run, rows: DataFrame, stage: BertEmbeddings, steps: Steps) -> DataFrame:
-    """Add the vectors of the texts; read those that ``embeddings`` holds, write those it lacks."""
+    """Add embeddings; read known ones from table ``embeddings`` and write new ones to it."""
     return detach(workspace.kept_embeddings(run, steps)(stage, rows)).persist()
 
 
@@ -205,14 +206,14 @@ def fit(conf: Config, train_part: DataFrame, steps: Steps) -> PipelineModel:
     Raises
     ------
     DataError
-        Where there is nothing to learn from.
+        If the training part cannot be used, for example if it is empty.
     """
     with steps("training"):
         return pipeline.fit(pipeline.learning(conf), train_part)
 
 
 def evaluate(conf: Config, learner: PipelineModel, held_out: DataFrame, steps: Steps) -> Evaluated:
-    """Predict the reviews held out; count the predictions, and measure their bias."""
+    """Predict the held-out reviews; return predictions, confusion matrix and bias metrics."""
     with steps("evaluating") as step:
         rows = learner.transform(held_out).persist()
         matrix = confusion(rows, SENTIMENTS, LABEL)
@@ -224,7 +225,7 @@ def evaluate(conf: Config, learner: PipelineModel, held_out: DataFrame, steps: S
 def keep_results(
     run: Run, evaluated: Evaluated, bias: Sequence[ReportRow], model_path: str, steps: Steps
 ) -> None:
-    """Write ``predictions`` and ``evaluations``, and ``bias_metrics`` where bias was measured."""
+    """Write ``predictions`` and ``evaluations``, and ``bias_metrics`` if bias was measured."""
     with steps("writing results"):
         spark = run.tables.spark
         rows: list[Any] = [("test", *figure) for figure in evaluated.confusion.metrics()]
@@ -238,7 +239,7 @@ def keep_results(
 
 
 def _check_classes(found: tuple[int, ...]) -> None:
-    """Refuse a table with one class only."""
+    """Raise DataError if all rows are in one class."""
     if sum(n > 0 for n in found) < 2:
         there = ", ".join(f"{name} {n:,}" for name, n in zip(SENTIMENTS, found, strict=True))
         raise DataError(

@@ -68,7 +68,7 @@ def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -
 def keep_reviews(run: Run, found: ReadResult, intake: ReadCounts, steps: Steps) -> None:
     """Write what was read: usable rows to ``reviews``, the others to ``reviews_rejected``.
 
-    Where no row was rejected nothing is written there.
+    If no row was rejected, ``reviews_rejected`` is not written.
     """
     with steps("writing reviews"), side_by_side(run.tables.spark) as start:
         if intake.rejected:

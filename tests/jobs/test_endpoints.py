@@ -168,12 +168,13 @@ def marks(expires: str | None, run_id: str = "run-1") -> list[dict[str, str]]:
 
 
 def test_an_empty_account_has_nothing(account: Account) -> None:
-    assert account.run() == (runner.OK, "Nothing of this library was found in us-east-1.\n")
+    assert account.run() == (runner.OK, "No resources of this library were found in us-east-1.\n")
 
 
 def test_a_run_that_left_nothing_is_named(account: Account) -> None:
     account.model(*tags("run-1", LIVE, {}))
-    assert account.run("--run-id", "run-2")[1] == "Nothing of run run-2 was found in us-east-1.\n"
+    said = account.run("--run-id", "run-2")[1]
+    assert said == "No resources of run run-2 were found in us-east-1.\n"
 
 
 @pytest.mark.parametrize("flags", [[], ["--dry-run"]], ids=["default", "dry-run"])
@@ -365,7 +366,7 @@ def test_what_an_endpoint_stands_on_is_kept_where_the_endpoint_could_not_be_dele
         (["--run-id", "", "--all", "--delete"], "--run-id: it is empty"),
         (["--delete", "--dry-run"], "not allowed with argument"),
         (["--del"], "unrecognized arguments: --del"),
-        (["--endpoint-url", "localhost:8080"], "'localhost:8080' is no address"),
+        (["--endpoint-url", "localhost:8080"], "'localhost:8080' is not a URL"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -401,4 +402,4 @@ def test_it_runs_as_a_process_where_there_is_no_java(account: Account) -> None:
         timeout=60,
     )
     assert ran.returncode == runner.OK, ran.stderr
-    assert ran.stdout == "Nothing of this library was found in us-east-1.\n"
+    assert ran.stdout == "No resources of this library were found in us-east-1.\n"

@@ -218,7 +218,7 @@ def test_what_cannot_work_is_said_in_words(
     wanted = arguments(tmp_path / "out", "bias.metrics=[DPX]")
     assert runner.run("train", train.main, wanted) == runner.REFUSED
     said = capfd.readouterr().err
-    assert "bias.metrics: 'DPX' is no metric" in said.splitlines()[-1]
+    assert "bias.metrics: 'DPX' is not a metric" in said.splitlines()[-1]
     assert "Traceback" not in said
 
 

@@ -26,7 +26,7 @@ def settings(folder: Path, *wanted: str) -> Config:
     [
         (["features=[tfidf]", "balance.method=smote"], "balance.method: smote works on embeddings"),
         (["classifier.params={depth: 3}"], "classifier.params: .*depth"),
-        (["bias.metrics=[DPX]"], "bias.metrics: 'DPX' is no metric"),
+        (["bias.metrics=[DPX]"], "bias.metrics: 'DPX' is not a metric"),
         (["bias.facets=[{column: agee}]"], "column 'agee' is missing; the columns are"),
         (["embedding.model_path=/nowhere/model"], "/nowhere/model"),
         (["embedding.precision=f64"], "embedding: .*precision"),
