@@ -1,17 +1,17 @@
-"""Every error this library raises on purpose, in one tree.
+"""All errors that this library raises on purpose, as a class hierarchy.
 
 ::
 
     SentimentError
-    ├── SchemaError        a column is missing, of another type, or already there
+    ├── SchemaError        a column is missing, has a wrong type, or already exists
     ├── DataError          the rows cannot be used: empty, one class, a label outside the classes
     ├── CheckpointError    a BERT checkpoint folder lacks a part or fails its checksum
     ├── ConfigError        a configuration file or ``--set`` names an unknown key or a wrong value
     ├── TableError         a Delta table cannot be read or written as asked
     │   └── RunConflictError   a run id was already used with other input
-    ├── SageMakerError     SageMaker refused, failed, was too slow, or no longer has what was asked
+    ├── SageMakerError     SageMaker refused a request, a job failed, or a resource is missing
     ├── SetupError         Java, a jar or a package is missing or of the wrong version
-    └── GateError          a bias metric is outside the bounds that the configuration names
+    └── GateError          a bias metric is outside the bounds of a gate in the configuration
 
 Messages name the stage (its uid) or the file, the column or key, what was found, and what to do.
 No message holds the text of a review.
@@ -47,12 +47,12 @@ class RunConflictError(TableError):
 
 
 class SageMakerError(SentimentError, RuntimeError):
-    """SageMaker refused a request, a job failed or took too long, or a resource is gone."""
+    """SageMaker refused a request, a job failed or took too long, or a resource is missing."""
 
 
 class SetupError(SentimentError, RuntimeError):
-    """Something this library stands on is missing: Java, a jar, a package."""
+    """Java, a jar or a package that this library needs is missing or has a wrong version."""
 
 
 class GateError(SentimentError):
-    """A measured bias metric breaks a bound named in the configuration."""
+    """A bias metric is outside the bounds of a gate in the configuration."""

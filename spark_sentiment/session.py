@@ -1,4 +1,4 @@
-"""The one place that builds a SparkSession when none is there."""
+"""Start a SparkSession if none is active. No other module of the library builds one."""
 
 import fcntl
 import os
@@ -24,20 +24,23 @@ JAVA = (8, 11, 17)
 """Major versions of Java that Spark 3.5 runs on."""
 
 _ADVICE = "install OpenJDK 17 and set JAVA_HOME to its folder"
-# The one dependency of Delta's jar that Spark does not have itself.
+# The only dependency of Delta's jar that Spark does not bring.
 _ANTLR = "org.antlr_antlr4-runtime-4.9.3"
-# What training on SageMaker needs beside sagemaker_pyspark's own jars. Its hadoop-aws is of another
-# version than Spark's Hadoop; the AWS SDK that hadoop-aws asks for, 280 MB, is among its jars.
+# Training on SageMaker needs these beside the jars of sagemaker_pyspark. The hadoop-aws among those
+# jars has another version than Spark's Hadoop. They contain the AWS SDK that hadoop-aws depends on
+# (280 MB), so it is excluded.
 _SAGEMAKER = ("org.apache.hadoop:hadoop-aws:3.3.4", "com.google.protobuf:protobuf-java:3.19.4")
 _SAGEMAKER_EXCLUDES = "com.amazonaws:aws-java-sdk-bundle,org.wildfly.openssl:wildfly-openssl"
-# A job of some minutes runs most of its code a few hundred times. At Java's own thresholds, making
-# that code fast took a third of two cores; what runs for longer is made fast a little later.
+# A job of some minutes runs most of its code a few hundred times. With Java's default thresholds,
+# compiling that code took a third of the time of two cores. With higher thresholds, code that runs
+# often is compiled a little later.
 _JAVA = "-XX:CompileThresholdScaling=4 -XX:+UseParallelGC"
-# Java's second compiler takes two fifths of the processor time of a job on few rows, and makes up
-# for it only above some 50,000. The first alone would keep no more than 48 MB of compiled code.
+# Java's second compiler (C2) takes two fifths of the processor time of a job on few rows, and saves
+# more than that only above some 50,000 rows. Without it, the code cache defaults to 48 MB, which is
+# too small.
 _SIMPLE_ROWS = 50_000
 _JAVA_SIMPLE = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseParallelGC"
-# To compile a query, or to plan it anew in its middle, takes longer than to run it on so few rows.
+# For so few rows, compiling a query or replanning it while it runs takes longer than running it.
 _INTERPRETED_ROWS = 5_000
 _INTERPRETED = {
     "spark.sql.codegen.wholeStage": "false",
@@ -45,8 +48,8 @@ _INTERPRETED = {
     "spark.sql.adaptive.enabled": "false",
 }
 _CLASS_PATH, _JAVA_OPTIONS = "spark.driver.extraClassPath", "spark.driver.extraJavaOptions"
-_ARCHIVING = 17  # the first long-lived Java whose archives were tried
-# What Spark's launcher tells the Python driver it has started.
+_ARCHIVING = 17  # the oldest version of Java on which class archives were tested
+# Spark's launcher sets this variable in the Python driver that it starts.
 _LAUNCHED = "PYSPARK_GATEWAY_PORT"
 
 
@@ -56,7 +59,7 @@ def check_java() -> int:
     Raises
     ------
     SetupError
-        In one line, where there is no Java or one that Spark 3.5 does not run on.
+        If Java is missing, or Spark 3.5 does not run on its version.
 
     Examples
     --------
@@ -67,7 +70,7 @@ def check_java() -> int:
 
 
 class _Java(NamedTuple):
-    """A Java on this machine: its program, major version, and what it says of itself."""
+    """A Java on this machine: its program, its major version, and its output of ``-version``."""
 
     program: str
     major: int
@@ -104,11 +107,11 @@ def get_session(
     sagemaker: bool = False,
     expected_rows: int | None = None,
 ) -> SparkSession:
-    """Return the active session, or build one where there is none.
+    """Return the active session, or build one if there is none.
 
-    Under ``spark-submit`` and in an EMR notebook master, jars and memory have been chosen already,
-    and nothing of it is touched. Elsewhere this starts ``local[*]`` with Delta's jar, which Spark
-    fetches from Maven Central once and keeps.
+    ``spark-submit`` and EMR notebooks set master, jars and memory; this function does not change
+    them. Elsewhere it starts ``local[*]`` with Delta's jar, which Spark downloads from Maven
+    Central once and keeps.
 
     Parameters
     ----------
@@ -117,26 +120,27 @@ def get_session(
     master : str, optional
         Spark master of a new session, ``local[*]`` by default.
     conf : mapping of str to str, optional
-        Spark settings of a new session; they beat the defaults given here.
+        Spark settings of a new session; they override the defaults of this function.
     packages : sequence of str
         Maven coordinates to add beside Delta's.
     sagemaker : bool
-        Add what `SageMakerStage` needs: sagemaker_pyspark's jars, and S3 for Hadoop.
+        Whether to add what `SageMakerStage` needs: the jars of sagemaker_pyspark, and S3 for
+        Hadoop.
     expected_rows : int, optional
-        About how many rows a new session is for. Up to 50,000 Java compiles its code once and
-        simply; up to 5,000 Spark also runs its plans without compiling each. Such a session takes
-        less time for so few rows, and more for a million.
+        Approximate number of rows for which a new session is used. Up to 50,000, Java uses only its
+        fast, simple compiler; up to 5,000, Spark also runs plans without compiling them. Such a
+        session is faster for few rows, and slower for a million.
 
     Returns
     -------
     SparkSession
-        A new one has Delta's extension and catalog.
+        A new session has Delta's extension and catalog.
 
     Raises
     ------
     SetupError
-        Where Java is missing or of a version that Spark 3.5 does not run on, or sagemaker_pyspark
-        is asked for and not installed.
+        If Java is missing or Spark 3.5 does not run on its version, or `sagemaker` is True and
+        sagemaker_pyspark is not installed.
 
     Examples
     --------
@@ -158,14 +162,14 @@ def _built(
     sagemaker: bool,
     expected_rows: int | None,
 ) -> SparkSession:
-    """Return a new session: the launcher's, where there is one, else a local one with Delta."""
+    """Return a new session: that of Spark's launcher if there is one, else a local one."""
     builder = SparkSession.builder.appName(app)
     if _LAUNCHED in os.environ:
         return builder.getOrCreate()
     java = _find_java()
     rows = sys.maxsize if expected_rows is None else expected_rows
     compiling = _JAVA_SIMPLE if rows <= _SIMPLE_ROWS else _JAVA
-    # Workers run this Python, not the first on PATH, which may lack the packages.
+    # Workers must run this Python. The first Python on PATH may lack the packages.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings: dict[str, Any] = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -175,11 +179,11 @@ def _built(
         _JAVA_OPTIONS: f"-Dlog4j2.configurationFile={_quiet_log()} {compiling}",
         "spark.sql.shuffle.partitions": str(os.cpu_count() or 1),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # A small table's log is read by one task, not by fifty.
+        # One task instead of fifty reads the log of a table, which is small.
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
-        # Python and Java may each take another folder for the user's own.
+        # Python and Java may disagree about the user's home folder.
         "spark.jars.ivy": str(Path.home() / ".ivy2"),
         **(_INTERPRETED if rows <= _INTERPRETED_ROWS else {}),
         **conf,
@@ -190,7 +194,7 @@ def _built(
     with ExitStack() as held:
         delta, others = _jars(ivy, sagemaker)
         if packages or not _are_there(delta, others):
-            held.enter_context(_alone_with_ivy(ivy))  # perhaps the process waited for fetches them
+            held.enter_context(_alone_with_ivy(ivy))  # its last holder may have fetched the jars
         if packages or not _are_there(delta, others):
             wanted = [*(_SAGEMAKER if sagemaker else ()), *packages]
             builder = configure_spark_with_delta_pip(builder, wanted)
@@ -209,14 +213,14 @@ def _built(
 
 
 def sagemaker_jars() -> list[Path]:
-    """Return the jars of sagemaker_pyspark that Spark 3.5 runs with, in their order.
+    """Return the jars of sagemaker_pyspark that Spark 3.5 can use, in class path order.
 
-    Its newer modules of the AWS SDK come before its older bundle, which has what those lack.
+    The newer modules of the AWS SDK come before the older bundle, which has the remaining classes.
 
     Raises
     ------
     SetupError
-        Where sagemaker_pyspark is not installed.
+        If sagemaker_pyspark is not installed.
 
     Examples
     --------
@@ -227,18 +231,19 @@ def sagemaker_jars() -> list[Path]:
     if found is None or found.origin is None:
         raise SetupError(
             "training on SageMaker needs sagemaker_pyspark; install it with: "
-            "pip install --no-deps sagemaker-pyspark==1.4.5 (it asks for an older pyspark)"
+            "pip install --no-deps sagemaker-pyspark==1.4.5 (it requires an older pyspark)"
         )
     jars = [p for p in Path(found.origin).parent.glob("jars/*.jar") if "hadoop-aws" not in p.name]
     return sorted(jars, key=lambda jar: ("bundle" in jar.name, jar.name))
 
 
 def _archive_options(java: _Java, jars: Sequence[Path]) -> str:
-    """Return the options with which Java archives Spark's classes and those of `jars`, or ''.
+    """Return the options with which Java archives the classes of Spark and of `jars`, or ''.
 
-    An archive holds classes of Java's own class path alone, not those of ``spark.jars``.
+    An archive holds only classes of Java's class path, not those of ``spark.jars``.
     """
-    if java.major < _ARCHIVING or "Server VM" not in java.said:  # not HotSpot: has other options
+    # A Java other than HotSpot ("Server VM") has other options.
+    if java.major < _ARCHIVING or "Server VM" not in java.said:
         return ""
     home = Path(_find_spark_home())  # type: ignore[no-untyped-call]
     path = [*jars, *sorted((home / "jars").glob("*.jar"))]
@@ -246,10 +251,10 @@ def _archive_options(java: _Java, jars: Sequence[Path]) -> str:
 
 
 def _jars(ivy: Path, sagemaker: bool) -> tuple[list[Path], list[Path]]:
-    """Return where Ivy keeps Delta's jars, and the others that a session needs.
+    """Return the paths in Ivy's cache of Delta's jars, and of the other jars of a session.
 
-    Naming them spares each start the second or two, and the screenful, of resolving them anew; it
-    also lets a laptop start without a network.
+    A session that names the paths does not resolve the jars again. That saves one or two seconds
+    and a screen of output at each start, and needs no network.
     """
     delta = version("delta-spark")
     names = [f"io.delta_delta-spark_2.12-{delta}", f"io.delta_delta-storage-{delta}", _ANTLR]
@@ -267,16 +272,16 @@ def _are_there(delta: Sequence[Path], others: Sequence[Path]) -> bool:
 
 @contextmanager
 def _alone_with_ivy(ivy: Path) -> Iterator[None]:
-    """Wait until no other process of this library resolves jars, and keep others waiting.
+    """Hold the lock on Ivy's cache that all processes of this library take to resolve jars.
 
-    Two processes that fill Ivy's cache at the same time write to the same files: one of them fails.
+    If two processes fill Ivy's cache at the same time, they write the same files and one fails.
     """
     ivy.mkdir(parents=True, exist_ok=True)
     with (ivy / "spark_sentiment.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # let go of when the file is closed, or the process ends
+        fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed or the process ends
         yield
 
 
 def _quiet_log() -> str:
-    """Return the file that keeps Spark's own log to warnings that matter to a job's reader."""
+    """Return the URI of the log configuration that hides Spark's unimportant messages."""
     return (Path(__file__).with_name("log4j2.properties")).as_uri()

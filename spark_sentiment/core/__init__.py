@@ -1,9 +1,9 @@
-"""What every stage stands on: Param converters, schema checks, columns by name, Spark's JVM.
+"""Base of all stages: Param converters, schema checks, columns by name, access to Spark's JVM.
 
-``params`` holds the converters that check a Param's value, ``columns`` the checks of a schema and
-the ways from vectors to arrays and back. ``jvm`` is the one module that calls Java,
-``class_archive`` keeps Java's classes for quick starts, and ``cache`` is the folder of all that is
-kept. Nothing here knows reviews, tables or jobs.
+``params`` holds the converters that check the value of a Param. ``columns`` holds the checks of a
+schema and the conversions between vectors and arrays. ``stage`` is the base class of stages. Only
+``jvm`` calls Java. ``class_archive`` archives Java's classes for faster starts, and ``cache`` names
+the folder of files that are kept between runs. This package depends only on ``errors``.
 """
 
 from spark_sentiment.core import class_archive, jvm

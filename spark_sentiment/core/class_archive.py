@@ -1,12 +1,12 @@
-"""Keep Spark's Java classes in an archive, so that the next session starts with less work.
+"""Archive Spark's Java classes, so that later sessions start with less work.
 
-A short job loads some 25,000 classes. To find, check and lay them out is a third of its processor
-time. Java can map them from an archive instead (class data sharing, JEP 310). A session without an
-archive lists the classes that it loads; at the end of a job `make` starts a process that archives
-them, and later sessions with the same Java and the same jars use the archive.
+A short job loads some 25,000 classes. Finding, verifying and laying them out takes a third of its
+processor time. Java can map them from an archive instead (class data sharing, JEP 310). A session
+without an archive lists the classes that it loads. At the end of a job, `make` starts a process
+that archives these classes. Later sessions with the same Java and the same jars use the archive.
 
-Archives are in ``classes`` in `cache_folder`, about 230 MB each. They may be deleted at any time;
-those not used for a month are.
+Archives are in ``classes`` in `cache_folder`, about 230 MB each. You may delete them at any time.
+An archive that no session used for a month is deleted.
 """
 
 import hashlib
@@ -26,11 +26,11 @@ from spark_sentiment.core.cache import cache_folder
 KEPT_DAYS = {".jsa": 30, ".list": 1}
 """Days after which an archive that no session used, or a list of classes, is deleted."""
 
-# Java says nothing where it cannot use an archive: it then loads classes as ever.
+# If Java cannot use an archive, it prints no warning and loads the classes from the jars.
 _SILENT = "-Xlog:cds=off -Xlog:cds+dynamic=off -Xlog:class+path=off"
 _LISTED = re.compile(r'-XX:DumpLoadedClassList="?([^"]+)"')
-# The archive gets its name when it is whole. Where Java cannot make one (a folder on the class path
-# is a reason), an empty file stands in its place, so that no later job tries again.
+# The archive gets its final name when it is complete. If Java cannot make one (for example because
+# a folder is on the class path), an empty file takes its place, so that no later job tries again.
 _MAKE = """
 java=$1 classes=$2 archive=$3 path=$4
 if nice "$java" -Xshare:dump -Xlog:disable -XX:SharedClassListFile="$classes" \
@@ -43,19 +43,19 @@ rm -f "$classes"
 
 
 def java_options(java: str, class_path: Sequence[Path]) -> str:
-    """Return the options with which Java uses the archive, or lists classes for a new one.
+    """Return the options with which Java uses the archive, or lists classes for a new archive.
 
     Parameters
     ----------
     java : str
-        What identifies the Java: its program and version.
+        Identification of the Java: its program and version.
     class_path : sequence of Path
-        The jars that Java is started with.
+        The jars on the class path of Java.
 
     Returns
     -------
     str
-        '' where the folder of the archives is not writable, or Java cannot make an archive.
+        '' if the folder of the archives is not writable, or Java cannot make an archive.
     """
     try:
         place = cache_folder() / "classes"
@@ -70,14 +70,14 @@ def java_options(java: str, class_path: Sequence[Path]) -> str:
 
 
 def make(spark: SparkSession) -> subprocess.Popen[bytes] | None:
-    """Start a process that archives the classes which `spark` has loaded so far.
+    """Start a process that archives the classes that `spark` has loaded so far.
 
-    It goes on when this process ends, for about 20 seconds at low priority.
+    The process runs for about 20 seconds at low priority, also after this process ends.
 
     Returns
     -------
     Popen or None
-        None where the session uses an archive already, or lists no classes.
+        None if the session already uses an archive, or lists no classes.
     """
     options = spark.conf.get("spark.driver.extraJavaOptions", "") or ""
     listed = _LISTED.search(options)
@@ -103,7 +103,7 @@ def start_making(
 
 
 def _key(java: str, class_path: Sequence[Path]) -> str:
-    """Return a name for this Java with these jars as they are now."""
+    """Return a name of an archive, made of the Java and of the jars with their size and time."""
     found = [java]
     for jar in class_path:
         state = jar.stat()
@@ -112,10 +112,10 @@ def _key(java: str, class_path: Sequence[Path]) -> str:
 
 
 def delete_unused(place: Path) -> None:
-    """Delete what no session has used for `KEPT_DAYS`; a half archive counts as a list."""
+    """Delete files that no session used for `KEPT_DAYS`; an incomplete archive counts as a list."""
     now = time.time()
     for file in place.iterdir():
         days = KEPT_DAYS.get(file.suffix, KEPT_DAYS[".list"])
-        with suppress(FileNotFoundError):  # another process deletes too
+        with suppress(FileNotFoundError):  # another process may delete the same file
             if file.stat().st_mtime < now - days * 86_400:
                 file.unlink()

@@ -1,13 +1,13 @@
-"""The one module that reaches into Spark's JVM: Hadoop's files, plans, classes and Delta's log.
+"""Call Spark's JVM: Hadoop's file systems, query plans, classes and Delta's log.
 
-PySpark has no public way to what stands here. Each function says what it returns in Python's terms;
-where it returns an object of Java, its name says which. No other module uses py4j or the private
-attributes that lead to it.
+PySpark has no public interface for these calls. Functions return Python values; the name of a
+function that returns a Java object says so. No other module uses py4j or the private attributes of
+PySpark that lead to it.
 
-Which Hadoop configuration
-    `hadoop_conf` returns the session's: the cluster's configuration with the session's own settings
-    (``fs.s3a.…`` given to its builder or set later) over it. Spark reads and writes tables with the
-    same one, so a path that Spark can read is found here too.
+Hadoop configuration
+    `hadoop_conf` returns the configuration of the session: the settings of the session
+    (``fs.s3a.…`` given to its builder or set later) override those of the cluster. Spark reads and
+    writes tables with the same configuration, so these functions find every path that Spark finds.
 """
 
 import json
@@ -29,17 +29,17 @@ from pyspark.sql.types import DataType, StructType
 T = TypeVar("T")
 
 JAVA_ERRORS = (Py4JJavaError, CapturedException)
-"""What a call raises where Java raised; `java_causes` tells what."""
+"""Errors of a call whose Java code raised an exception; `java_causes` lists its causes."""
 
 CALL_ERRORS = (Py4JError, PySparkException)
-"""All that a call of Java can raise, a method that does not exist or a lost JVM included."""
+"""All errors of a call of Java, also for a missing method or a lost JVM."""
 
 _CLASSES = ("functions", "Column", "PythonUtils", "PythonRDD", "SparkSession")
 _PACKAGES = ("org", "apache", "spark", "sql", "catalyst", "expressions")
 
 
 class FileState(NamedTuple):
-    """A file's length in bytes and the time of its last change in milliseconds since 1970."""
+    """Length of a file in bytes, and time of its last change in milliseconds since 1970."""
 
     length: int
     changed: int
@@ -49,29 +49,29 @@ class FileState(NamedTuple):
 
 
 def java_view(spark: SparkSession) -> Any:
-    """Return py4j's view of the JVM, through which a class is named: ``view.java.lang.System``."""
+    """Return py4j's view of the JVM, which finds classes by name: ``view.java.lang.System``."""
     return spark._jvm
 
 
 def java_property(spark: SparkSession, name: str) -> str:
-    """Return a system property of Java, such as ``java.home``; '' where it is not set."""
+    """Return a system property of Java, such as ``java.home``; '' if it is not set."""
     return java_view(spark).java.lang.System.getProperty(name) or ""
 
 
 def java_frame(df: DataFrame) -> Any:
-    """Return Java's Dataset of `df`, for a library of Java that takes one."""
+    """Return the Java Dataset of `df`, for a Java library that takes one."""
     return df._jdf
 
 
 def java_type(spark: SparkSession, kind: DataType) -> Any:
-    """Return Java's DataType of a Python one."""
+    """Return the Java DataType of a Python DataType."""
     return _java_session(spark).parseDataType(kind.json())
 
 
 def callback_view(spark: SparkSession) -> Any:
-    """Return the view of the JVM, ready for Java to call objects of Python that are passed to it.
+    """Return a view of the JVM in which Java can call Python objects that are passed to it.
 
-    Starts the server that listens for such calls, once a session.
+    The first call of a session starts the server that receives these calls.
     """
     gateway: Any = spark.sparkContext._gateway
     ensure_callback_server_started(gateway)  # type: ignore[no-untyped-call]
@@ -79,9 +79,9 @@ def callback_view(spark: SparkSession) -> Any:
 
 
 def has_class(spark: SparkSession, name: str) -> bool:
-    """Tell whether Spark was started with a jar that holds the class `name`.
+    """Tell whether a jar of Spark, also one of ``spark.jars``, holds the class `name`.
 
-    The class is not initialised. Jars that were added by ``spark.jars`` count.
+    The class is not initialised.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def has_class(spark: SparkSession, name: str) -> bool:
 
 
 def java_causes(error: BaseException) -> Iterator[tuple[str, str]]:
-    """Yield class and message of the Java error behind one of `JAVA_ERRORS`, then of its causes."""
+    """Yield class and message of the Java exception of one of `JAVA_ERRORS`, and of its causes."""
     java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     if java is None:
         yield f"{type(error).__module__}.{type(error).__name__}", str(error)
@@ -112,10 +112,11 @@ def java_causes(error: BaseException) -> Iterator[tuple[str, str]]:
 
 
 def remember_classes(spark: SparkSession) -> None:
-    """Look up once the Java classes that PySpark looks up anew with each column it makes.
+    """Cache the Java classes that PySpark looks up again for each column.
 
-    Such a lookup by a bare name tries the name in each imported package and so searches every jar
-    on the class path for classes that do not exist, which is most of the cost of ``F.col``.
+    PySpark looks a class up by its bare name: py4j tries the name in each imported package and
+    searches every jar on the class path for classes that do not exist. That is most of the cost of
+    ``F.col``.
     """
     view = java_view(spark)
     for name in _CLASSES:
@@ -125,7 +126,7 @@ def remember_classes(spark: SparkSession) -> None:
 
 
 def inherit_properties(spark: SparkSession, call: Callable[[], T]) -> Callable[[], T]:
-    """Return `call` for another thread, where its jobs keep this thread's job group and pool.
+    """Wrap `call` so that its jobs in another thread keep this thread's job group and pool.
 
     Examples
     --------
@@ -146,11 +147,10 @@ def inherit_properties(spark: SparkSession, call: Callable[[], T]) -> Callable[[
 
 
 def detach(df: DataFrame) -> DataFrame:
-    """Return the same rows under a plan of their own.
+    """Return the same rows with a new plan that does not contain the plan of `df`.
 
-    Spark goes through the whole plan of a table with each query on it, even where its rows are
-    cached. The plan of a cleaned text is large. Rows that are lost with an executor are still
-    computed again.
+    Spark analyses the whole plan of a table for each query on it, even if its rows are cached, and
+    the plan of a cleaned text is large. Rows that are lost with an executor are still recomputed.
 
     Examples
     --------
@@ -167,12 +167,12 @@ def detach(df: DataFrame) -> DataFrame:
 
 
 def hadoop_conf(spark: SparkSession) -> Any:
-    """Return a copy of the session's Hadoop configuration; changing it changes nothing else."""
+    """Return a copy of the session's Hadoop configuration."""
     return _java_session(spark).sessionState().newHadoopConf()
 
 
 def set_hadoop(spark: SparkSession, settings: Mapping[str, str]) -> bool:
-    """Set keys of the Hadoop configuration of all sessions; tell whether any was another before."""
+    """Set keys of the Hadoop configuration of all sessions; return whether a value changed."""
     context: Any = spark.sparkContext
     shared = context._jsc.hadoopConfiguration()
     changed = {key: value for key, value in settings.items() if shared.get(key) != value}
@@ -182,7 +182,7 @@ def set_hadoop(spark: SparkSession, settings: Mapping[str, str]) -> bool:
 
 
 def java_path(spark: SparkSession, path: str) -> tuple[Any, Any]:
-    """Return Hadoop's Path of `path`, and the FileSystem that it is on."""
+    """Return Hadoop's Path of `path`, and its FileSystem."""
     place = java_view(spark).org.apache.hadoop.fs.Path(path)
     return place, place.getFileSystem(hadoop_conf(spark))
 
@@ -200,16 +200,16 @@ def file_exists(spark: SparkSession, path: str) -> bool:
 
 
 def absolute_path(spark: SparkSession, path: str) -> str:
-    """Return `path` from the root of its file system, with its scheme.
+    """Return `path` as an absolute URI with its scheme.
 
-    A relative path starts where Java was started, which may be another folder than Python's.
+    A relative path starts in the working directory of Java, which may differ from Python's.
     """
     place, system = java_path(spark, path)
     return str(system.makeQualified(place).toString())
 
 
 def file_states(spark: SparkSession, folder: str, names: Sequence[str]) -> dict[str, FileState]:
-    """Return the state of each file of `names` that is in `folder`."""
+    """Return the state of each file of `names` that exists in `folder`."""
     root, system = java_path(spark, folder)
     found = {}
     for name in names:
@@ -221,7 +221,7 @@ def file_states(spark: SparkSession, folder: str, names: Sequence[str]) -> dict[
 
 
 def copy_to_local(spark: SparkSession, path: str, target: Path) -> None:
-    """Copy the file at `path` to the local file `target`, without a checksum file beside it."""
+    """Copy the file at `path` to the local file `target`, without writing a checksum file."""
     source, system = java_path(spark, path)
     destination = java_view(spark).org.apache.hadoop.fs.Path(target.as_uri())
     keep_source, no_checksum = False, True
@@ -229,10 +229,10 @@ def copy_to_local(spark: SparkSession, path: str, target: Path) -> None:
 
 
 def read_lines(spark: SparkSession, uri: str, encoding: str) -> Generator[str, None, None]:
-    """Yield the lines of a text file, decompressed where its name says that it is compressed.
+    """Yield the lines of a text file; decompress it if its name has the suffix of a codec.
 
-    `uri` is written as Spark's ``inputFiles`` gives it, with ``%20`` for a blank. Close the
-    iterator where it is not read to its end.
+    `uri` has the form of Spark's ``inputFiles``, with ``%20`` for a blank. Close the generator if
+    you do not read it to its end.
     """
     view, conf = java_view(spark), hadoop_conf(spark)
     path = view.org.apache.hadoop.fs.Path(view.java.net.URI(uri))
@@ -247,7 +247,7 @@ def read_lines(spark: SparkSession, uri: str, encoding: str) -> Generator[str, N
 
 
 def probe_folder(spark: SparkSession, folder: str, name: str) -> None:
-    """Make `folder` where it is missing, then make and delete an empty file `name` in it."""
+    """Create `folder` if it is missing, then create and delete an empty file `name` in it."""
     path, system = java_path(spark, folder)
     system.mkdirs(path)
     probe = java_view(spark).org.apache.hadoop.fs.Path(path, name)
@@ -256,7 +256,7 @@ def probe_folder(spark: SparkSession, folder: str, name: str) -> None:
 
 
 def forget_file_system(spark: SparkSession, uri: str) -> None:
-    """Close the FileSystem that Hadoop keeps for `uri`; the next use makes one anew."""
+    """Close the FileSystem that Hadoop caches for `uri`; the next use creates a new one."""
     view = java_view(spark)
     view.org.apache.hadoop.fs.FileSystem.get(view.java.net.URI(uri), hadoop_conf(spark)).close()
 
@@ -265,7 +265,7 @@ def forget_file_system(spark: SparkSession, uri: str) -> None:
 
 
 class NewTable(NamedTuple):
-    """What a Delta table is made with: columns, partition columns, comment and properties."""
+    """Definition of a new Delta table: columns, partition columns, comment and properties."""
 
     schema: StructType
     partition_by: Sequence[str]
@@ -274,7 +274,7 @@ class NewTable(NamedTuple):
 
 
 class Application(NamedTuple):
-    """Who writes, and the number of this write, which Delta keeps in the table's log."""
+    """Id of a writer and number of its write; Delta stores both in the table's log."""
 
     name: str
     number: int
@@ -286,9 +286,9 @@ def delta_version(spark: SparkSession) -> str:
 
 
 def delta_log(spark: SparkSession, path: str | None = None, *, table: str | None = None) -> Any:
-    """Return Delta's DeltaLog of the table in folder `path`, or of the catalog's table `table`.
+    """Return the DeltaLog of the table in folder `path`, or of table `table` of the catalog.
 
-    A folder without a table has a log too; the version of its state is -1.
+    A folder without a table has a log too; the version of its snapshot is -1.
     """
     session = _java_session(spark)
     logs = java_view(spark).org.apache.spark.sql.delta.DeltaLog
@@ -298,16 +298,16 @@ def delta_log(spark: SparkSession, path: str | None = None, *, table: str | None
 
 
 def delta_snapshot(spark: SparkSession, log: Any, *, look: bool = True) -> Any:
-    """Return Delta's Snapshot of a table's latest state.
+    """Return the newest Snapshot of a Delta table.
 
     Parameters
     ----------
     spark : SparkSession
     log : DeltaLog
-        Of the table.
+        Log of the table.
     look : bool, default True
-        List the log's folder for commits of other drivers. Without, the state is returned that
-        this driver read or wrote last.
+        Whether to list the log's folder for commits of other drivers. If False, the result is the
+        last snapshot that this driver read or wrote.
     """
     if not look:
         return log.unsafeVolatileSnapshot()
@@ -316,12 +316,12 @@ def delta_snapshot(spark: SparkSession, log: Any, *, look: bool = True) -> Any:
 
 
 def delta_schema(snapshot: Any) -> StructType:
-    """Return the columns of a table in one of its states."""
+    """Return the columns of a snapshot of a table."""
     return StructType.fromJson(json.loads(snapshot.schema().json()))
 
 
 def delta_frame(spark: SparkSession, log: Any, snapshot: Any) -> DataFrame:
-    """Return the rows of a table in one of its states, without listing its log again."""
+    """Return the rows of a snapshot of a table, without listing its log again."""
     view = java_view(spark)
     none, filters = view.scala.Option.empty(), view.PythonUtils.toSeq([])
     relation = log.createRelation(filters, view.scala.Option.apply(snapshot), none, True)
@@ -329,11 +329,11 @@ def delta_frame(spark: SparkSession, log: Any, snapshot: Any) -> DataFrame:
 
 
 def delta_place(spark: SparkSession, path: str, *, mark: bool = False) -> bool:
-    """Tell whether the folder `path` is free for a Delta table, or holds one already.
+    """Tell whether the folder `path` is free for a Delta table, or already holds one.
 
-    It is free where it is missing, empty, or marked. The mark, made where `mark` is True, is an
-    empty folder ``_delta_log``: a writer that is killed in its first commit leaves it with its
-    files.
+    It is free if it is missing, empty or marked. The mark is an empty folder ``_delta_log``, which
+    this function creates if `mark` is True. A writer that is killed in its first commit leaves
+    data files; the mark shows that they belong to a Delta table.
     """
     folder, system = java_path(spark, path)
     log = java_view(spark).org.apache.hadoop.fs.Path(folder, "_delta_log")
@@ -359,38 +359,38 @@ def delta_commit(
     note: str | None = None,
     read_all: bool = False,
 ) -> int | None:
-    """Write rows to a Delta table in one commit, which makes the table too where it is `new`.
+    """Write rows to a Delta table in one commit; with `new`, the commit also creates the table.
 
-    Delta's own writer takes two commits for a table with columns that are NOT NULL: it makes such a
-    table only while it is empty.
+    Delta's own writer needs two commits for a table with NOT NULL columns, because it creates such
+    a table only without rows.
 
     Parameters
     ----------
     spark : SparkSession
     log, snapshot : DeltaLog, Snapshot
-        The table, and the state of it that the rows were made for.
+        Log of the table, and the snapshot from which the rows were made.
     rows : DataFrame or None
-        What to append, with the table's columns; None makes an empty table.
+        Rows to append, with the table's columns; None creates an empty table.
     new : NewTable, optional
-        The table to make, where there is none in `snapshot`.
+        Definition of the table to create, if `snapshot` has none.
     application : Application, optional
-        Kept in the log with the commit. Two commits of one application at once are a conflict.
+        Stored in the log with the commit. Two concurrent commits of one application conflict.
     note : str, optional
-        Stands in the table's history as ``userMetadata``.
+        Stored in the table's history as ``userMetadata``.
     read_all : bool, default False
-        Whether `rows` follow from all rows of `snapshot`, so that whatever another driver appended
-        since is a conflict. Without, appends of several drivers never are.
+        Whether `rows` depend on all rows of `snapshot`. If True, an append of another driver after
+        `snapshot` is a conflict. If False, appends of several drivers do not conflict.
 
     Returns
     -------
     int or None
-        The version that was committed; None where there was nothing to write, so nothing was.
+        The version that was committed; None if there was nothing to write.
 
     Raises
     ------
     CapturedException
-        Of JAVA_ERRORS: what the rows or the table's constraints raise; one of Delta's
-        ``ConcurrentModificationException`` on a conflict. Nothing is written.
+        If evaluating the rows fails or a row breaks a constraint of the table; on a conflict, one
+        of Delta's ``ConcurrentModificationException``. Nothing is written.
     """
     view = java_view(spark)
     delta, option = view.org.apache.spark.sql.delta, view.scala.Option
@@ -432,10 +432,10 @@ def delta_commit(
 
 
 def delta_transaction(snapshot: Any, app: str) -> int | None:
-    """Return the number of application `app` in a state of a table; None where it has none.
+    """Return the last write number of application `app` in a snapshot; None if it has none.
 
-    Delta writes them into the small file that describes each commit, while they are a hundred or
-    fewer; to gather them from the log, as its own ``transactions`` does, takes two Spark jobs.
+    Up to a hundred such numbers are in the checksum file that Delta writes for each commit. To
+    collect them from the log, as Delta's ``transactions`` does, takes two Spark jobs.
     """
     described = snapshot.checksumOpt()
     listed = described.get().setTransactions() if described.isDefined() else described
@@ -457,7 +457,7 @@ def _java_session(spark: SparkSession) -> Any:
 
 @contextmanager
 def _active(spark: SparkSession) -> Iterator[None]:
-    """Let Java code of this thread take `spark` for the session that it works for."""
+    """Make `spark` the active session of Java code in this thread."""
     sessions = java_view(spark).org.apache.spark.sql.SparkSession
     before = sessions.getActiveSession()
     sessions.setActiveSession(_java_session(spark))

@@ -1,4 +1,4 @@
-"""Models of MLlib from what was fitted elsewhere, by the constructors that MLlib itself calls."""
+"""Build MLlib models from coefficients that were fitted outside MLlib."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,12 @@ Floats = NDArray[np.float64]
 def build_logistic_model(
     learner: LogisticRegression, coefficients: Floats, intercepts: Floats
 ) -> LogisticRegressionModel:
-    """Return the multinomial model that `learner` would fit, with the given numbers.
+    """Return a multinomial model of `learner` with the given coefficients.
 
     Parameters
     ----------
     learner : LogisticRegression
-        Its Params and its uid become the model's.
+        The model gets its Params and its uid.
     coefficients : array of float, shape (classes, features)
     intercepts : array of float, shape (classes,)
 
@@ -51,14 +51,14 @@ def build_logistic_model(
 
 
 def build_naive_bayes_model(learner: NaiveBayes, theta: Floats, pi: Floats) -> NaiveBayesModel:
-    """Return the model that `learner` would fit, with the given numbers; not for 'gaussian'.
+    """Return a model of `learner` with the given parameters; not for model type 'gaussian'.
 
     Parameters
     ----------
     learner : NaiveBayes
-        Its Params and its uid become the model's.
+        The model gets its Params and its uid.
     theta : array of float, shape (classes, features)
-        Logarithms of the features' probabilities in each class, as MLlib keeps them.
+        Logarithms of the features' probabilities in each class, as MLlib stores them.
     pi : array of float, shape (classes,)
         Logarithms of the classes' probabilities.
 
@@ -71,14 +71,14 @@ def build_naive_bayes_model(learner: NaiveBayes, theta: Floats, pi: Floats) -> N
     """
     spark = SparkSession.active()
     context = spark.sparkContext
-    none = SparseMatrix(0, 0, [0], [], [])  # the variances, which 'gaussian' alone has
+    none = SparseMatrix(0, 0, [0], [], [])  # the variances, which only 'gaussian' has
     java = java_view(spark).org.apache.spark.ml.classification.NaiveBayesModel(
         learner.uid,
         _py2java(context, DenseVector(pi)),
         _py2java(context, _matrix(theta)),
         _py2java(context, none),
     )
-    # MLlib writes the Params into the model's JVM half too, and predicts by its model type.
+    # The Java object needs the Params too: it predicts by its model type.
     model: NaiveBayesModel = learner._copyValues(NaiveBayesModel(java))
     model._transfer_params_to_java()
     return model

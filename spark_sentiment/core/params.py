@@ -1,8 +1,8 @@
-"""Converters, which check what a Param is given and return what it keeps.
+"""Param converters: each checks the given value and returns the value to store.
 
-A wrong type raises TypeError, a wrong value ValueError; `Stage` puts its uid and the Param's name
-before either, in constructors, setters, ``copy`` and parameter grids alike. numpy's numbers and
-arrays are taken where Python's are. What is kept is Python's own, and can be saved as JSON.
+A wrong type raises TypeError, a wrong value ValueError. `Stage` adds its uid and the name of the
+Param to the message, in constructors, setters, ``copy`` and parameter grids. Converters accept
+numbers and arrays of numpy. The stored value is a plain Python value that can be saved as JSON.
 """
 
 import math
@@ -14,7 +14,7 @@ from pyspark.ml.param import Param, Params
 
 
 def plain(value: Any) -> Any:
-    """Return one of numpy's scalars or arrays as Python's own; anything else as it is.
+    """Return a scalar or array of numpy as a plain Python value; any other value unchanged.
 
     Examples
     --------
@@ -23,12 +23,12 @@ def plain(value: Any) -> Any:
     (3, True, [0.5, 1.0], 'x')
     """
     if isinstance(value, np.floating):
-        return float(value)  # also a longdouble, of which `item` makes nothing else
+        return float(value)  # `item` and `tolist` leave a longdouble unchanged
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 def one_of(*allowed: str) -> Callable[[Any], str]:
-    """Param converter that admits only the strings in `allowed`."""
+    """Return a Param converter that accepts only the strings in `allowed`."""
 
     def convert(value: Any) -> str:
         if not isinstance(value, str):
@@ -41,7 +41,7 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
 
 
 def integer(low: int, high: int | None = None) -> Callable[[Any], int]:
-    """Param converter that admits whole numbers from `low` to `high`, both included."""
+    """Return a Param converter that accepts whole numbers from `low` to `high`, both included."""
     span = f"of at least {low}" if high is None else f"from {low} to {high}"
 
     def convert(value: Any) -> int:
@@ -63,7 +63,10 @@ def number(
     open_low: bool = False,
     open_high: bool = False,
 ) -> Callable[[Any], float]:
-    """Param converter that admits finite numbers in [low, high]; an `open_` end is excluded."""
+    """Return a Param converter that accepts finite numbers in [low, high].
+
+    `open_low` and `open_high` exclude the bound.
+    """
 
     def convert(value: Any) -> float:
         given = plain(value)
@@ -80,7 +83,7 @@ def number(
 
 
 def boolean(value: Any) -> bool:
-    """Param converter that admits True and False alone, not what merely counts as true."""
+    """Return `value` if it is True or False; other truthy or falsy values raise TypeError."""
     given = plain(value)
     if not isinstance(given, bool):
         raise TypeError(f"expected True or False, got {value!r}")
@@ -88,7 +91,7 @@ def boolean(value: Any) -> bool:
 
 
 def string(value: Any) -> str:
-    """Param converter that admits a string that is not empty."""
+    """Return `value` if it is a string that is not empty."""
     if not isinstance(value, str):
         raise TypeError(f"expected a string that is not empty, got {value!r}")
     if not value:
@@ -97,7 +100,7 @@ def string(value: Any) -> str:
 
 
 def sequence(value: Any, what: str) -> list[Any]:
-    """Return the items of a list, tuple or numpy array; a TypeError says that `what` is expected.
+    """Return the items of a list, tuple or numpy array; the TypeError names `what` was expected.
 
     Examples
     --------
@@ -111,7 +114,7 @@ def sequence(value: Any, what: str) -> list[Any]:
 
 
 def strings(value: Any) -> list[str]:
-    """Param converter that admits a list of at least one distinct, non-empty string."""
+    """Return `value` as a list if it holds at least one name, all distinct and not empty."""
     names = [string(item) for item in sequence(value, "names")]
     if not names or len(set(names)) != len(names):
         raise ValueError(f"expected a list of at least one name, all distinct, got {value!r}")
@@ -119,19 +122,19 @@ def strings(value: Any) -> list[str]:
 
 
 def numbers(value: Any) -> list[float]:
-    """Param converter that admits a list of finite numbers."""
+    """Return `value` as a list of floats if it is a list of finite numbers."""
     return [number()(item) for item in sequence(value, "numbers")]
 
 
 def names_by_key(value: Any) -> dict[str, str]:
-    """Param converter: a mapping from one non-empty string to another."""
+    """Return `value` as a dict if it maps strings that are not empty to such strings."""
     if not isinstance(value, Mapping):
         raise TypeError(f"expected a mapping from name to name, got {value!r}")
     return {string(key): string(name) for key, name in value.items()}
 
 
 def numbers_by_key(*keys: str) -> Callable[[Any], dict[str, float]]:
-    """Param converter: a mapping from some of `keys` to numbers above 0."""
+    """Return a Param converter that accepts a mapping from some of `keys` to numbers above 0."""
     expected = f"expected a mapping from {', '.join(keys)} to numbers"
 
     def convert(value: Any) -> dict[str, float]:
@@ -146,7 +149,10 @@ def numbers_by_key(*keys: str) -> Callable[[Any], dict[str, float]]:
 
 
 def by_label(check: Callable[[Any], Any]) -> Callable[[Any], dict[float, Any]]:
-    """Param converter: a mapping from label (a string in JSON) to a value that `check` admits."""
+    """Return a Param converter that accepts a mapping from labels to values that `check` accepts.
+
+    A label can be a number or, as in JSON, a string.
+    """
 
     def convert(value: Any) -> dict[float, Any]:
         if not isinstance(value, Mapping):

@@ -1,8 +1,9 @@
-"""What makes a class a stage: its Params are written once, all else follows from them.
+"""Base class of stages: getters, setters and checks follow from the declared Params.
 
-A Param is written as a class attribute (name, meaning, converter) and as a keyword of ``__init__``
-(type, default). `takes_params` sets Params and defaults by that signature, `params_setter` makes
-``setParams`` of it, and `Stage` makes the getters and setters that users of MLlib expect.
+A stage declares each Param as a class attribute (name, meaning, converter) and as a keyword of
+``__init__`` (type, default). `takes_params` sets Params and defaults from that signature,
+`params_setter` builds ``setParams`` from it, and `Stage` adds the getters and setters that users of
+MLlib expect.
 """
 
 import inspect
@@ -19,18 +20,19 @@ from spark_sentiment.core.params import integer
 P = ParamSpec("P")
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
-"""Default of Params that are mappings: ``{}`` in a signature would be one that can be changed."""
+"""Default of Params that are mappings; unlike ``{}``, it is immutable."""
 
 
 class Stage(Params):
-    """Base of every public stage, model and evaluator.
+    """Base class of every public stage, model and evaluator.
 
-    A subclass gets ``getX`` and ``setX`` for each Param ``x``, unless it or MLlib defines them, and
-    the address of its package's face, which is what a saved Pipeline names: files may move.
+    A subclass gets ``getX`` and ``setX`` for each Param ``x``, unless it or MLlib defines them. Its
+    ``__module__`` is the package, not the file, so a saved Pipeline still loads after a class moves
+    to another file of the package.
 
-    Values are checked wherever they come from (constructor, setters, `copy`, parameter grids, a
-    saved stage). A wrong type raises TypeError, a wrong value ValueError, and both name the stage
-    and the Param. None means "not set": it is passed over.
+    Values from the constructor, setters, `copy`, parameter grids and saved stages are checked. A
+    wrong type raises TypeError, a wrong value ValueError; both name the stage and the Param. None
+    means "not set" and is ignored.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -44,7 +46,7 @@ class Stage(Params):
                     setattr(cls, made.__name__, made)
 
     def set(self, param: Param[Any], value: Any) -> None:
-        """Set a Param of this stage; None is passed over."""
+        """Set a Param of this stage; None is ignored."""
         self._shouldOwn(param)
         self._set(**{param.name: value})
 
@@ -57,7 +59,7 @@ class Stage(Params):
         return self
 
     def _checked(self, values: Mapping[str, Any]) -> dict[Param[Any], Any]:
-        """Return the values that are not None, converted; name stage and Param of a wrong one."""
+        """Return the converted values without None; an error names the stage and the Param."""
         checked = {}
         for name, value in values.items():
             if value is None:
@@ -76,25 +78,25 @@ S = TypeVar("S", bound=Stage)
 
 
 class HasSeed(mllib.HasSeed):
-    """MLlib's Param `seed`, checked; its default is the stage's own, not a hash of its name."""
+    """MLlib's Param `seed` with a check; the stage sets the default, not a hash of its name."""
 
     seed: Param[int] = Param(Params._dummy(), "seed", "random seed", integer(0, 2**63 - 1))
 
     def __init__(self) -> None:
-        # MLlib's own __init__ is left out: the hash may be negative, and differs in each process.
+        # MLlib's __init__ is not called: its hash can be negative, and differs in each process.
         super(mllib.HasSeed, self).__init__()
 
 
 def takes_params(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S, P], None]:
-    """Let ``__init__`` set the Params of its keywords; its own body need not name them.
+    """Decorate ``__init__`` so that it sets the Params that its keywords name.
 
-    What a caller passes is set. A default of the signature becomes the Param's default. None, as a
-    value or as a default, means "not set".
+    Arguments become values of Params, and defaults of the signature become defaults of Params. None
+    as a value or as a default means "not set".
 
     Raises
     ------
     TypeError
-        Where a parameter is no keyword, or has no default: the loader of saved stages calls
+        If a parameter is not keyword-only or has no default: the loader of saved stages calls
         ``cls()``.
 
     Examples
@@ -103,7 +105,7 @@ def takes_params(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenat
     >>> from pyspark.ml.param import Param, Params
     >>> class Cut(Stage, Transformer):
     ...     size = Param(Params._dummy(), "size", "characters kept", integer(1))
-    ...     mark = Param(Params._dummy(), "mark", "what stands for the rest")
+    ...     mark = Param(Params._dummy(), "mark", "text that replaces the rest")
     ...
     ...     @takes_params
     ...     def __init__(self, *, size: int = 80, mark: str | None = None) -> None:
@@ -133,7 +135,7 @@ def takes_params(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenat
 
 
 def params_setter(init: Callable[Concatenate[S, P], None]) -> Callable[Concatenate[S, P], S]:
-    """Return ``setParams`` for a class: the keywords of its ``__init__``, without the defaults."""
+    """Return ``setParams`` of a class; it takes the keywords of ``__init__`` without defaults."""
     signature = inspect.signature(init)
     owner = init.__qualname__.rpartition(".")[0]
 
@@ -141,7 +143,7 @@ def params_setter(init: Callable[Concatenate[S, P], None]) -> Callable[Concatena
         signature.bind(self, *args, **kwargs)
         return self._set(**kwargs)
 
-    setParams.__doc__ = "Set the Params that are given, None passed over; the others stay."
+    setParams.__doc__ = "Set the given Params and leave the others unchanged; None is ignored."
     return _signed(setParams, owner, signature.replace(return_annotation=owner))
 
 
@@ -159,7 +161,7 @@ def declared(cls: type[Params]) -> list[Param[Any]]:
 
 
 def face(module: str) -> str:
-    """Return the package whose face offers what is public in `module`, one of this library's.
+    """Return the package that exports the public names of `module`; other modules are unchanged.
 
     Examples
     --------
@@ -171,7 +173,7 @@ def face(module: str) -> str:
 
 
 def _keywords(init: Callable[..., None]) -> dict[str, inspect.Parameter]:
-    """Return what ``__init__`` takes beside the instance."""
+    """Return the parameters of ``__init__`` without ``self``."""
     return dict(list(inspect.signature(init).parameters.items())[1:])
 
 
@@ -201,7 +203,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _signed(function: F, owner: str, signature: inspect.Signature) -> F:
-    """Let a function that was made for class `owner` look like one that was written there."""
+    """Set name and signature of a generated function as if it were written in class `owner`."""
     function.__qualname__ = f"{owner}.{function.__name__}"
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
