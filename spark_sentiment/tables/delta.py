@@ -43,7 +43,7 @@ RETENTION = "interval 365 days"
 """Time for which a table's log and the files that merges replaced are kept."""
 
 _DATABASE = re.compile(r"\w+(\.\w+)?")  # catalog.database, or database alone
-_TURNS = 5  # tries of a write that other drivers keep coming before
+_TURNS = 5  # attempts of a write that conflicts with writes of other drivers
 _TOKEN_BITS = 62  # Delta keeps a transaction's number as a signed 64-bit integer
 
 
@@ -55,7 +55,7 @@ class Written(NamedTuple):
 
 
 class _State(NamedTuple):
-    """A table as it was found: Delta's log and snapshot of it, and the snapshot's version."""
+    """State of a table: its DeltaLog, a Snapshot, and the version of the snapshot."""
 
     log: Any
     snapshot: Any
@@ -82,9 +82,9 @@ class Tables:
 
     Notes
     -----
-    Nothing is read or written until a method is called. A table is made by its first write, with
-    all its constraints and its first rows, in one commit (in a database of the catalog: two). A
-    table that nothing was written to is absent, and is read as an empty one where runs are kept.
+    The constructor reads and writes nothing. The first write to a table creates it, with all
+    constraints and its first rows, in one commit (in a database of the catalog: two). Before that
+    write the table does not exist; if table ``runs`` exists, `read` returns an empty table for it.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Tables:
         if (base is None) == (database is None):
             raise TableError("tables need a base folder or a database: give exactly one of them")
         if database is not None and not _DATABASE.fullmatch(database):
-            raise TableError(f"'{database}' is no name of a database: letters, digits and _ only")
+            raise TableError(f"'{database}' is not a database name: use letters, digits and _ only")
         self._spark = spark
         self._base = _absolute(spark, base.rstrip("/") or base) if base else None
         self._database = database
@@ -117,35 +117,35 @@ class Tables:
 
     @property
     def spark(self) -> SparkSession:
-        """The session that the tables are read and written with."""
+        """The session that reads and writes the tables."""
         return self._spark
 
     def location(self, name: str) -> str:
-        """Return the folder, or the catalog's name, of table `name`."""
+        """Return the folder of table `name`, or its name in the catalog."""
         declared(name)
         return f"{self._base}/{name}" if self._base else f"{self._database}.{name}"
 
     def exists(self, name: str) -> bool:
-        """Tell whether table `name` is there, as a Delta table with a commit."""
+        """Tell whether table `name` exists as a Delta table with a commit."""
         return self._find(name, "look for it") is not None
 
     def version(self, name: str) -> int:
-        """Return the latest version of table `name`; raise TableError where it is not there."""
+        """Return the newest version of table `name`; raise TableError if it does not exist."""
         version = self.last_version(name)
         if version is None:
             raise TableError(f"{self._where(name)}: cannot read it: there is no Delta table")
         return version
 
     def last_version(self, name: str) -> int | None:
-        """Return the latest version of table `name`, None where it is not there."""
+        """Return the newest version of table `name`, or None if it does not exist."""
         found = self._find(name, "read its version")
         return None if found is None else found.version
 
     def check_writable(self) -> None:
         """Raise TableError if the place of the tables is not writable.
 
-        Makes the base folder (or database) where it is missing, and a probe file that it deletes
-        again, once. A job calls it before any work.
+        It creates the base folder or database if it is missing, and creates and deletes a probe
+        file. A job calls it before any work. After the first success, it does nothing.
         """
         if self._writable:
             return
@@ -158,14 +158,14 @@ class Tables:
         self._writable = True
 
     def create(self, *names: str) -> None:
-        """Make the tables called `names`, all by default, empty, where they are not there yet.
+        """Create the tables `names`, by default all tables, as empty tables if they do not exist.
 
-        Writing needs no such call: the first write makes its table.
+        A write does not need this call: the first write creates its table.
 
         Raises
         ------
         TableError
-            If there is something else at the place, or a table with other columns.
+            If the place holds other files, or a table with other columns.
         """
         for name in names or TABLES:
 
@@ -178,10 +178,10 @@ class Tables:
             self._write(name, "create it", make)
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
-        """Return table `name` at its latest version, or at `version`.
+        """Return table `name` at its newest version, or at `version`.
 
-        A table that nothing was written to is empty where table ``runs`` is there: its runs had
-        nothing to write.
+        If the table does not exist but table ``runs`` does, no run has written rows to it, and the
+        result is empty.
 
         Raises
         ------
@@ -218,7 +218,7 @@ class Tables:
         name : str
             Table to append to.
         df : DataFrame
-            Rows without ``run_id`` and ``written_at``, which are filled in.
+            Rows without ``run_id`` and ``written_at``, which this method adds.
         run_id : str
             Id of the run. Only one driver at a time may use an id.
         part : str, optional
@@ -235,7 +235,7 @@ class Tables:
         Raises
         ------
         SchemaError
-            If the columns are not those of the table; before any Spark job.
+            If the columns are not those of the table; raised before any Spark job.
         RunConflictError
             If the run has appended with another fingerprint; nothing is written.
         TableError
@@ -250,16 +250,17 @@ class Tables:
         table, not its history. Delta alone skips any rows under a known id; this method compares
         the fingerprints and refuses other rows.
 
-        Two drivers that write under one id at once are told apart by Delta: the second finds what
-        the first wrote.
+        If two drivers write under one id at the same time, Delta reports a conflict to the second,
+        which then finds the rows of the first.
 
-        With a `fingerprint` a rerun computes no row. Without, `df` is computed once into Spark's
-        cache, digested, and written from there; where `df` holds what differs in its last bits from
-        run to run (a model trained on several cores), give a fingerprint of its input.
+        With a `fingerprint`, a rerun computes no row. Without it, `df` is computed once into
+        Spark's cache, digested, and written from the cache. If values of `df` differ in their last
+        bits from run to run (for example those of a model trained on several cores), give the
+        fingerprint of its input.
         """
         spec = declared(name)
         if "run_id" not in spec.stamped():
-            raise TableError(f"{self._where(name)}: rows are not kept by run here; use merge")
+            raise TableError(f"{self._where(name)}: the table has no run ids; use merge")
         if not run_id:
             raise TableError(f"{self._where(name)}: the run id is empty")
         stamps = {"run_id": F.lit(run_id), "written_at": F.current_timestamp()}
@@ -276,7 +277,7 @@ class Tables:
             content.unpersist()
 
     def append(self, name: str, df: DataFrame) -> Written:
-        """Append `df` to table `name`, as often as it is called.
+        """Append `df` to table `name` at each call, without a check for earlier appends.
 
         Appends of several drivers never conflict.
 
@@ -298,8 +299,8 @@ class Tables:
         name : str
             Table to merge into.
         df : DataFrame
-            Rows with the table's columns. It is computed once (kept by Delta meanwhile, with
-            `update`).
+            Rows with the table's columns. It is computed once; with `update`, Delta materializes
+            it for that.
         keys : list of str
             Columns, without nulls, that identify a row.
         update : bool, default False
@@ -320,13 +321,13 @@ class Tables:
 
         Notes
         -----
-        Idempotent: the same rows again change nothing. One join on the keys; looking for keys that
-        come twice needs no shuffle but that of the join. Where another driver adds rows meanwhile,
-        the join is made again with them.
+        The merge is idempotent: merging the same rows again changes nothing. It joins once on the
+        keys; the search for repeated keys uses the shuffle of the join. If another driver adds rows
+        at the same time, the join is repeated with these rows.
         """
         spec = declared(name)
         if spec.stamped():
-            raise TableError(f"{self._where(name)}: rows are kept by run here; use append_once")
+            raise TableError(f"{self._where(name)}: the table has run ids; use append_once")
         rows = aligned(df, spec)
         for key in keys:
             if key not in spec.schema.names:
@@ -361,7 +362,7 @@ class Tables:
         def add() -> Written:
             state = self._open(name)
             if self._seen(name, state, app, token):
-                logger.info("%s: run %s was appended before; nothing to do", self._where(name), app)
+                logger.info("%s: run %s has already appended its rows", self._where(name), app)
                 return Written(state.version, False)
             return self._commit(name, state, rows, jvm.Application(app, token), note)
 
@@ -384,9 +385,9 @@ class Tables:
         return Written(after, after > state.version)
 
     def _write(self, name: str, doing: str, write: Callable[[], Written]) -> Written:
-        """Call `write`, again where another driver came first: each call looks at the table anew.
+        """Call `write`; call it again after a conflict. Each call reads the table's newest state.
 
-        Two first writes of a table conflict, two merges, and two appends under one run's id.
+        Two first writes of a table conflict, two merges, and two appends under the same run id.
         """
         turn = 1
         with table_errors(self._where(name), doing):
@@ -396,7 +397,7 @@ class Tables:
                 except jvm.JAVA_ERRORS as error:
                     if turn == _TURNS or not is_conflict(error):
                         raise
-                    logger.info("%s: another writer came first; again", self._where(name))
+                    logger.info("%s: another writer committed first; retrying", self._where(name))
                     turn += 1
 
     def _commit(
@@ -409,13 +410,13 @@ class Tables:
         *,
         read_all: bool = False,
     ) -> Written:
-        """Append `rows` to the table in `state`; make it first where it is not there."""
+        """Append `rows` to the table in `state`; create the table if it does not exist."""
         spec, new = declared(name), None
         if state.version < 0:
             if not jvm.delta_place(self._spark, self.location(name), mark=True):
                 raise TableError(
-                    f"{self._where(name)}: the folder holds something else; "
-                    "choose another place, or move it away"
+                    f"{self._where(name)}: the folder holds other files; "
+                    "choose another place, or move them away"
                 )
             new = jvm.NewTable(spec.schema, spec.partition_by, spec.comment, _properties(spec))
         version = jvm.delta_commit(
@@ -431,20 +432,20 @@ class Tables:
         return Written(state.version, False) if version is None else Written(version, True)
 
     def _seen(self, name: str, state: "_State", app: str, token: int) -> bool:
-        """Tell whether `app` appended with `token`; raise where it did with another."""
+        """Tell whether `app` appended with `token`; raise if it appended with another token."""
         if state.version < 0:
             return False
         with table_errors(self._where(name), "read its transactions", rows=False):
             known = jvm.delta_transaction(state.snapshot, app)
         if known not in (None, token):
             raise RunConflictError(
-                f"{self._where(name)}: run '{app}' appended here before, with other input; "
+                f"{self._where(name)}: run '{app}' has already appended other input; "
                 "nothing was written: use a new run id, or the same input"
             )
         return known is not None
 
     def _find(self, name: str, doing: str) -> "_State | None":
-        """Return the latest state of table `name`, None where it is not there."""
+        """Return the newest state of table `name`, or None if it does not exist."""
         location = self.location(name)
         with table_errors(self._where(name), doing, rows=False):
             if not self._base and not self._spark.catalog.tableExists(location):
@@ -453,9 +454,9 @@ class Tables:
         return None if state.version < 0 else state
 
     def _open(self, name: str) -> "_State":
-        """Return the state in which to write to table `name`, at version -1 where it is new.
+        """Return the state of table `name` to write to; a table that does not exist has version -1.
 
-        The catalog makes its tables itself, empty.
+        In a database of the catalog, this method creates the table, without rows.
         """
         spec = declared(name)
         found = self._find(name, "look for it")
@@ -469,7 +470,7 @@ class Tables:
                 differs = mismatch(jvm.delta_schema(found.snapshot), spec)
             if differs:
                 raise TableError(
-                    f"{self._where(name)}: the table there is another one: {differs}; "
+                    f"{self._where(name)}: the existing table has other columns: {differs}; "
                     "choose another place, or move it away"
                 )
             self._checked.add(name)
@@ -482,7 +483,7 @@ class Tables:
         return _State(log, snapshot, int(snapshot.version()))
 
     def _is_unwritten(self, name: str) -> bool:
-        """Tell whether runs are kept here, and nothing is in the place of table `name`."""
+        """Tell whether table ``runs`` exists and the place of table `name` is free."""
         if name == "runs" or self.exists(name) or not self.exists("runs"):
             return False
         return not self._base or jvm.delta_place(self._spark, self.location(name))
@@ -509,7 +510,7 @@ class Tables:
         key = f"spark.delta.logStore.{scheme}.impl"
         if scheme in ("s3", "s3a", "s3n") and self._spark.conf.get(key, None) is None:
             logger.warning(
-                "%s: %s is not set: only one driver at a time may write these tables",
+                "%s: %s is not set: only one driver at a time can write these tables safely",
                 self._base,
                 key,
             )
@@ -521,7 +522,7 @@ def digest(df: DataFrame) -> str:
     Parameters
     ----------
     df : DataFrame
-        Any columns. The content, type, name and position of each column count.
+        Rows with any columns. Content, type, name and position of each column affect the result.
 
     Returns
     -------
@@ -531,8 +532,8 @@ def digest(df: DataFrame) -> str:
 
     Notes
     -----
-    One pass, one aggregation. It distinguishes inputs, but it is not secure against constructed
-    collisions.
+    It takes one pass with one aggregation. It distinguishes inputs, but it is not secure against
+    constructed collisions.
 
     Examples
     --------
@@ -558,10 +559,10 @@ def _hashable(df: DataFrame) -> Iterable[Column]:
 
 
 def _properties(spec: TableSpec) -> dict[str, str]:
-    """Return the properties that a table is made with.
+    """Return the properties of a new table, with its constraints.
 
-    As properties the constraints are part of the commit that makes the table; ALTER TABLE would
-    take a scan and a commit for each.
+    As properties, the constraints are part of the commit that creates the table. ALTER TABLE would
+    need a scan and a commit for each.
     """
     checks = {f"delta.constraints.{check}": sql for check, sql in spec.checks.items()}
     kept = ("delta.logRetentionDuration", "delta.deletedFileRetentionDuration")

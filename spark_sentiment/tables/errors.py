@@ -43,12 +43,12 @@ def table_errors(where: str, doing: str, *, rows: bool = True) -> Iterator[None]
 
 
 def is_conflict(error: Exception) -> bool:
-    """Tell whether another writer's commit, and nothing else, kept Delta from committing."""
+    """Tell whether Delta refused a commit because of a concurrent commit of another writer."""
     return any(_RETRY.search(kind) for kind, _ in jvm.java_causes(error))
 
 
 def _told(error: Exception, doing: str, rows: bool) -> str | None:
-    """Return the message for `error`, or None where the table is not to blame."""
+    """Return the message for `error`, or None if the table did not cause it."""
     chain = list(jvm.java_causes(error))
     for kind, message in chain:
         if KEY_TWICE in message:
@@ -59,7 +59,7 @@ def _told(error: Exception, doing: str, rows: bool) -> str | None:
             return f"cannot {doing}: another writer changed the table meanwhile; run it again"
         if "VERSIONS_NOT_CONTIGUOUS" in message or "LOG_FILE_NOT_FOUND" in message:
             return (
-                f"cannot {doing}: the log is damaged, a file of it is missing "
+                f"cannot {doing}: the log is damaged, one of its files is missing "
                 f"({_line(message)}); restore _delta_log from a backup"
             )
         if _MISSING.search(message):
@@ -73,7 +73,7 @@ def _told(error: Exception, doing: str, rows: bool) -> str | None:
 def _broken(message: str) -> str:
     check, column = _CONSTRAINT.search(message), _NOT_NULL.search(message)
     if column:
-        return f"column '{column[1]}' is null in a row, which NOT NULL forbids; nothing was written"
+        return f"column '{column[1]}' is NOT NULL, but null in a row; nothing was written"
     name = check[1] if check else "unknown"
     return f"a row breaks the constraint '{name}'; nothing was written"
 

@@ -19,16 +19,17 @@ logger = logging.getLogger(__name__)
 CHUNK = 250_000
 """Number of texts per commit: a killed job loses at most this many."""
 
-# Maximum: a task that fails starts again from its first text, and progress counts finished tasks.
+# Largest number of texts of a task. A failed task starts again from its first text, and progress
+# counts only finished tasks.
 _TASK_TEXTS = 1_000
-_FILE_TEXTS = 25_000  # about 40 MB of vectors of MiniLM's width: a task's own would be a small file
+_FILE_TEXTS = 25_000  # about 40 MB of MiniLM's vectors; one file per task would be too small
 _HASH = "text_hash"
 
 
 class Embedded(NamedTuple):
-    """Rows with their embeddings, the version of the table they came from, and what was new.
+    """Rows with embeddings, the version of table ``embeddings``, and the number of new vectors.
 
-    The version is None where no text was ever embedded: then there is no table.
+    The version is None if the table does not exist because no text was ever embedded.
     """
 
     rows: DataFrame
@@ -37,9 +38,7 @@ class Embedded(NamedTuple):
 
 
 def text_hash(text: Column) -> Column:
-    """Return the key of the embedding of `text`: its SHA-256 in hexadecimal.
-
-    Null for null.
+    """Return the key of the embedding of `text`: its SHA-256 in hexadecimal, null for null.
 
     Examples
     --------
@@ -92,11 +91,12 @@ def embedded(
 
     Notes
     -----
-    Vectors are kept as 32-bit floats, one row per text and model. The missing texts are found by an
-    anti join, spread evenly over the cores whatever the partitioning of `df`, and appended: a
-    killed job leaves whole chunks, and no driver waits for another or fails because of it. Two
-    drivers that embed the same text at once both keep its vector; whoever reads takes one of them.
-    With nothing missing no commit is made and `embed` is not called.
+    The table stores vectors as 32-bit floats, one row per text and model. An anti join finds the
+    missing texts. They are spread evenly over the cores, whatever the partitioning of `df`, and
+    each chunk is appended in one commit: a killed job leaves complete chunks, and drivers neither
+    wait for one another nor conflict. If two drivers embed the same text at once, both store its
+    vector, and readers take one of them. If no text is missing, there is no commit and `embed` is
+    not called.
 
     Examples
     --------
@@ -145,12 +145,12 @@ def embedded(
 
 
 def _kept(tables: Tables, version: int, model: str) -> DataFrame:
-    """Return the kept vectors of one model."""
+    """Return the stored vectors of one model."""
     return tables.read("embeddings", version).where(F.col("model") == model)
 
 
 def _partitions(tables: Tables, count: int) -> int:
-    """Return the number of tasks for `count` texts: equally many per core, none too long."""
+    """Return the number of tasks for `count` texts: the same for each core, and none too large."""
     cores = tables.spark.sparkContext.defaultParallelism
     return min(count, cores * ceil(count / (cores * _TASK_TEXTS)))
 

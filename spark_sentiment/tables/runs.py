@@ -55,8 +55,8 @@ class Run:
     Notes
     -----
     It appends one row on entry (``started``) and one on exit: ``finished``, or ``failed`` with the
-    type of the error. The message of the error is not stored, because it may quote a review. A
-    killed run has only the row ``started``. Two commits.
+    type of the error. Each is a commit. The message of the error is not stored, because it may
+    quote a review. A killed run has only the row ``started``.
 
     To read what a run has read, read each table of its last row at the version in that row:
     ``tables.read(name, version)``.
@@ -112,8 +112,8 @@ class Run:
             return
         try:
             self._write_row("failed", kind.__name__)
-        except Exception as second:  # the first error is the one to raise
-            logger.warning("run %s: its failure was not noted (%s)", self.run_id, type(second))
+        except Exception as second:  # the first error must be raised, not this one
+            logger.warning("run %s: its failure was not recorded (%s)", self.run_id, type(second))
 
     def finished(self) -> Row | None:
         """Return the row of this run's last finished attempt, or None.
@@ -143,8 +143,8 @@ class Run:
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """Return table `name` at `version`, or at the version of the run's first read.
 
-        A table that nothing was written to is empty, as `Tables.read` has it, and stays empty for
-        this run until the run itself writes to it; it has no version to note.
+        A table that does not exist is read as empty, as by `Tables.read`. It stays empty for this
+        run until the run writes to it. No version is recorded for it.
 
         Raises
         ------
@@ -166,8 +166,8 @@ class Run:
     ) -> Written:
         """Append `df` to table `name`, once for this run; see `Tables.append_once`.
 
-        Give ``fingerprint=run.fingerprint`` for rows that the run's configuration and inputs
-        determine, except for the last bits: a rerun then neither computes nor compares them.
+        Give ``fingerprint=run.fingerprint`` if configuration and inputs of the run determine the
+        rows, except for the last bits of numbers. A rerun then neither computes nor compares them.
         """
         done = self.tables.append_once(name, df, self.run_id, part=part, fingerprint=fingerprint)
         return self._wrote(name, done)
@@ -175,9 +175,9 @@ class Run:
     def append_all(
         self, rows: Mapping[str, DataFrame], *, fingerprint: str | None = None
     ) -> dict[str, Written]:
-        """Append rows to several tables, by name, side by side; as `append` does for each.
+        """Append rows to several tables in parallel, each as `append` does; `rows` maps names.
 
-        Where one append fails the others are completed, and its error is raised.
+        If one append fails, the others are completed, and then its error is raised.
         """
         spark = self.tables.spark
         with ThreadPoolExecutor(max(1, len(rows))) as pool:

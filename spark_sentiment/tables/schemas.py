@@ -34,7 +34,7 @@ _WIDER: tuple[type[DataType], ...] = (
     FloatType,
     DoubleType,
 )
-_LOSSY = {(IntegerType, FloatType), (LongType, FloatType)}  # above 2**24 a float skips numbers
+_LOSSY = {(IntegerType, FloatType), (LongType, FloatType)}  # a float is exact only up to 2**24
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,16 @@ class TableSpec:
     Parameters
     ----------
     name : str
-        Its folder under the base folder, or its name in the database.
+        Name of its folder in the base folder, or of the table in the database.
     comment : str
         Meaning of a row.
     schema : StructType
-        Columns; ``nullable=False`` becomes NOT NULL, the metadata's ``comment`` the comment.
+        Columns; ``nullable=False`` becomes NOT NULL, and ``comment`` of the metadata the comment.
     checks : dict of str to str
-        Name of a constraint to the SQL condition that every row must meet. For Delta, null breaks a
-        condition, so a condition on a nullable column begins with ``is null or``. Spark logs a
-        broken condition with the values of its columns: no condition may read the text of a review.
+        Names of constraints, with the SQL condition that every row must meet. Delta treats null as
+        a broken condition, so a condition on a nullable column begins with ``is null or``. If a
+        condition is broken, Spark logs the values of its columns, so no condition may read the text
+        of a review.
     partition_by : tuple of str
         Partition columns, by default none: each append has its own files, so Delta skips files by
         their minimum and maximum of ``run_id``.
@@ -65,7 +66,7 @@ class TableSpec:
     partition_by: tuple[str, ...] = ()
 
     def stamped(self) -> tuple[str, ...]:
-        """Return the columns that `Tables.append_once` fills in itself."""
+        """Return the columns that `Tables.append_once` adds."""
         return tuple(name for name in ("run_id", "written_at") if name in self.schema.names)
 
 
@@ -105,7 +106,7 @@ REVIEWS_REJECTED = TableSpec(
 
 FEATURES = TableSpec(
     "features",
-    "One review made ready for training: clean text, label, split",
+    "One review prepared for training: clean text, label, split",
     StructType(
         [
             _RUN_ID,
@@ -146,18 +147,18 @@ EMBEDDINGS = TableSpec(
 
 PREDICTIONS = TableSpec(
     "predictions",
-    "What one model says of one review in one run",
+    "Prediction of one model for one review in one run",
     StructType(
         [
             _RUN_ID,
             _column("model", _STRING, "Path or fingerprint of the model"),
             _REVIEW_ID,
-            _column("label", _DOUBLE, "Class by rating, null where it is not known", null=True),
+            _column("label", _DOUBLE, "Class by rating, null if it is unknown", null=True),
             _column("prediction", _DOUBLE, "0 negative, 1 neutral, 2 positive"),
             _column(
                 "probability",
                 ArrayType(_DOUBLE),
-                "Probabilities of classes 0, 1, 2; null where the model gives none",
+                "Probabilities of classes 0, 1, 2; null if the model returns none",
                 null=True,
             ),
             _WRITTEN_AT,
@@ -179,10 +180,10 @@ EVALUATIONS = TableSpec(
     StructType(
         [
             _RUN_ID,
-            _column("split", _STRING, "The part of the data it was measured on"),
+            _column("split", _STRING, "The part of the data that was measured"),
             _column("metric", _STRING, "Name of the metric"),
             _column("label_class", _STRING, "The class, null for all of them", null=True),
-            _column("value", _DOUBLE, "The figure, null where it is undefined", null=True),
+            _column("value", _DOUBLE, "The figure, null if it is undefined", null=True),
             _WRITTEN_AT,
         ]
     ),
@@ -200,7 +201,7 @@ BIAS_METRICS = TableSpec(
             _column("facet_value", _STRING, "The disadvantaged side d", null=True),
             _column("label_class", _STRING, "The positive class, null for all", null=True),
             _column("metric", _STRING, "Name of the metric"),
-            _column("value", _DOUBLE, "The figure, null where it is undefined", null=True),
+            _column("value", _DOUBLE, "The figure, null if it is undefined", null=True),
             _column("low", _DOUBLE, "Lower end of the 95 % interval", null=True),
             _column("high", _DOUBLE, "Upper end of the 95 % interval", null=True),
             _column("n_a", _LONG, "Rows of side a", null=True),
@@ -219,13 +220,13 @@ BIAS_METRICS = TableSpec(
 
 RUNS = TableSpec(
     "runs",
-    "One row when a run starts, and one when it ends: what ran on what",
+    "One row when a run starts, and one when it ends: settings, code, tables and model",
     StructType(
         [
             _column("run_id", _STRING, "The run; its attempts differ in started_at"),
             _column("status", _STRING, "started, finished or failed"),
             _column("started_at", _TIME, "When this attempt started"),
-            _column("ended_at", _TIME, "When it ended, null in the row of its start", null=True),
+            _column("ended_at", _TIME, "When it ended, null in its first row", null=True),
             _column("error", _STRING, "Type of the error that ended it", null=True),
             _column("fingerprint", _STRING, "SHA-256 of configuration and inputs"),
             _column("config", _STRING, "The configuration, JSON"),
@@ -272,7 +273,7 @@ def declared(name: str) -> TableSpec:
     False
     """
     if name not in TABLES:
-        raise TableError(f"no table '{name}' is declared; the tables are: {', '.join(TABLES)}")
+        raise TableError(f"table '{name}' is not declared; the tables are: {', '.join(TABLES)}")
     return TABLES[name]
 
 
@@ -296,7 +297,7 @@ def aligned(
     Raises
     ------
     SchemaError
-        If a column is missing, of another type, or not declared; without a Spark job.
+        If a column is missing, has a wrong type, or is not declared; before any Spark job.
 
     Examples
     --------
@@ -313,9 +314,7 @@ def aligned(
     given = {column.name: column.dataType for column in df.schema.fields}
     for name in given:
         if name in stamps:
-            raise SchemaError(
-                f"{where}: column '{name}' is filled in when rows are written; drop it"
-            )
+            raise SchemaError(f"{where}: column '{name}' is added when rows are written; drop it")
     extra = [name for name in given if name not in {column.name for column in wanted}]
     if extra:
         raise SchemaError(
