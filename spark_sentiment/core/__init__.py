@@ -43,10 +43,12 @@ from spark_sentiment.core.stage import (
     params_setter,
     takes_params,
 )
+from spark_sentiment.core.threads import Beside, side_by_side
 
 __all__ = [
     "EMPTY",
     "VECTOR",
+    "Beside",
     "HasSeed",
     "Stage",
     "absent",
@@ -74,6 +76,7 @@ __all__ = [
     "quoted",
     "schema_after",
     "sequence",
+    "side_by_side",
     "string",
     "strings",
     "takes_params",

@@ -7,15 +7,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import SparkSession
 
-from spark_sentiment.core import jvm
 from spark_sentiment.errors import GateError, SentimentError
 from spark_sentiment.jobs import config
 from spark_sentiment.jobs.config import Config, Reviews
@@ -71,37 +67,6 @@ class Step:
     """Result of a step: `rows`, if the step processes rows."""
 
     rows: int | None = None
-
-
-@contextmanager
-def side_by_side(spark: SparkSession) -> Iterator[Callable[..., None]]:
-    """Yield a function that starts work in a new thread; wait for all threads at the end.
-
-    Use it for writes that no later step reads: a Delta commit mostly waits. If work in a thread
-    fails, its error is raised at the end. If the body fails too, its error gets a note instead.
-
-    Examples
-    --------
-    >>> done = []
-    >>> with side_by_side(spark) as start:
-    ...     start(done.append, 1)
-    >>> done
-    [1]
-    """
-    started: list[Future[None]] = []
-    with ThreadPoolExecutor() as pool:
-
-        def start(work: Callable[..., None], *arguments: Any) -> None:
-            started.append(pool.submit(jvm.inherit_properties(spark, partial(work, *arguments))))
-
-        try:
-            yield start
-        except BaseException as error:
-            for failed in filter(None, [one.exception() for one in started]):
-                error.add_note(f"A parallel write failed too: {failed}")
-            raise
-    for one in started:
-        one.result()
 
 
 def show(text: str) -> None:

@@ -7,11 +7,12 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
 
 from spark_sentiment.classification import class_rows
+from spark_sentiment.core import side_by_side
 from spark_sentiment.jobs import pipeline, summary, workspace
 from spark_sentiment.jobs.config import Config
-from spark_sentiment.jobs.runner import Steps, show, side_by_side
+from spark_sentiment.jobs.runner import Steps, show
 from spark_sentiment.reviews import SENTIMENTS, ReadCounts
-from spark_sentiment.tables import Run, digest, table_errors
+from spark_sentiment.tables import Run, Tables, digest, table_errors
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,18 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
     """
     steps = steps or Steps(quiet=True)
     tables = workspace.tables(spark, conf)
-    with steps("looking for the model"):
-        tables.check_writable()
-        path = conf.score.model or workspace.newest_model(tables)
-    loaded: list[PipelineModel] = []
-    with side_by_side(spark) as start:
-        start(_load, path, loaded, steps)
+    tables.check_writable()
+    with side_by_side(spark) as beside:
+        looked = beside.start(_find_model, conf, tables, steps)
         found = workspace.reviews(spark, conf, require_rating=False).persist()
+        path = looked.result()  # before the reviews are read, which may take long
+        loaded = beside.start(_load, path, steps)
         with steps("reading reviews") as step:
             intake = found.check(conf.reviews.max_rejected_share)
-            inputs = f"{path} {digest(found.rows)}"
+            rows_digest = digest(found.rows)
             step.rows = intake.read
-    (model,) = loaded
+    model = loaded.result()
+    inputs = f"{path} {rows_digest}"
     name = workspace.run_id(conf, "score")
     with Run(tables, name, workspace.settings(conf), inputs=inputs) as run, ExitStack() as hosted:
         for endpoint in pipeline.endpoints(model):
@@ -94,9 +95,9 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
                 if endpoint.createEndpoint():
                     hosted.callback(endpoint.deleteResources)
         run.set_model(path, None)
-        with side_by_side(spark) as start:
-            start(workspace.keep_reviews, run, found, intake, steps)
-            embed = workspace.kept_embeddings(run, steps)
+        with side_by_side(spark) as beside:
+            beside.start(workspace.keep_reviews, run, found, intake, steps)
+            embed = workspace.kept_embeddings(run, steps, beside.check)
             scored = pipeline.transform(model, found.reviews, embed).persist()
             with steps("scoring") as step:
                 classes = class_rows(scored, len(SENTIMENTS), "prediction")
@@ -109,7 +110,12 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
     return Scored(name, path, intake, classes, workspace.location(conf))
 
 
-def _load(path: str, loaded: list[PipelineModel], steps: Steps) -> None:
-    """Load the model at `path` into `loaded`."""
+def _find_model(conf: Config, tables: Tables, steps: Steps) -> str:
+    """Return the path of the configured model, or of that of the newest finished training run."""
+    with steps("looking for the model"):
+        return conf.score.model or workspace.newest_model(tables)
+
+
+def _load(path: str, steps: Steps) -> PipelineModel:
     with steps("loading the model"), table_errors(path, "load the model", rows=False):
-        loaded.append(PipelineModel.load(path))
+        return PipelineModel.load(path)

@@ -1,7 +1,7 @@
 """The training job: clean, label, measure bias, balance, embed, train, evaluate, write tables."""
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from pyspark.sql import functions as F
 
 from spark_sentiment.bias import BrokenGate, ReportRow, broken_gates, require_gates
 from spark_sentiment.classification import Confusion, class_rows
-from spark_sentiment.core import class_archive
+from spark_sentiment.core import class_archive, side_by_side
 from spark_sentiment.jobs import pipeline, summary, training, workspace
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.pipeline import LABEL
-from spark_sentiment.jobs.runner import Steps, show, side_by_side
+from spark_sentiment.jobs.runner import Steps, show
 from spark_sentiment.jobs.training import Ingested
 from spark_sentiment.reviews import SENTIMENTS, ReadCounts
-from spark_sentiment.tables import Run, Tables, code_digest, fingerprint, finished_with
+from spark_sentiment.tables import Run, Tables, code_digest, fingerprint, finished_runs
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,12 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
     """
     steps = steps or Steps(quiet=True)
     checked = training.check(conf, spark, steps)
-    ingested = training.ingest(conf, spark, steps)
+    with side_by_side(spark) as beside:
+        finished = beside.start(_finished_runs, conf, checked.tables)
+        ingested = training.ingest(conf, spark, steps)
     with steps("looking for an equal run that has finished"):
         inputs = f"{ingested.digest} {checked.weights}".rstrip()
-        run, made_of, earlier = _run_of(conf, checked.tables, inputs)
+        run, made_of, earlier = _run_of(conf, checked.tables, inputs, finished.result())
     name = run.run_id
     path = workspace.model_folder(conf, name)
     if earlier and earlier["model_path"] == path and workspace.is_there(spark, path):
@@ -125,12 +127,8 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
             learned = _recorded(run)
     else:
         with ExitStack() as attempt:
-            with steps("opening tables"):
-                attempt.enter_context(run)
-            model, learned = _learn(conf, ingested, run, path, steps, attempt)
-            with steps("saving the model"):
-                model.write().overwrite().save(path)
-                run.set_model(path, made_of)
+            learned = _learn(conf, ingested, run, path, steps, attempt)
+            run.set_model(path, made_of)
     ingested.found.unpersist()
     broken = broken_gates(learned.bias, checked.gates)
     return Trained(name, path, ingested.counts, learned, broken, workspace.location(conf))
@@ -138,39 +136,61 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
 
 def _learn(
     conf: Config, ingested: Ingested, run: Run, path: str, steps: Steps, attempt: ExitStack
-) -> tuple[PipelineModel, Learned]:
-    """Train a model that will be saved at `path`; return the model and its figures."""
-    with side_by_side(run.tables.spark) as start:
-        start(workspace.keep_reviews, run, ingested.found, ingested.counts, steps)
+) -> Learned:
+    """Train a model and save it at `path`; enter `run` in `attempt`; return the model's figures."""
+    spark = run.tables.spark
+    with side_by_side(spark) as beside:
+        opened = beside.start(_open, run, attempt, steps)
         prepared = training.prepare(conf, ingested.found.reviews, steps)
-        rows, stages = prepared.rows, list(prepared.stages)
-        start(training.keep_features, run, rows, conf.split, steps)
-        before = training.measure_bias(conf, training.split(rows, conf.split).train, steps)
-        if before is not None:
-            stages.append(before)
+        opened.result()
+        beside.start(workspace.keep_reviews, run, ingested.found, ingested.counts, steps)
+        rows = prepared.rows
+        beside.start(training.keep_features, run, rows, conf.split, steps)
+        train_part = training.split(rows, conf.split).train
+        measured = beside.start(training.measure_bias, conf, train_part, steps)
         embedding = pipeline.embedding(conf)
         if embedding is not None:
-            rows = training.embed(run, rows, embedding, steps)
-            stages.append(embedding)
-        parts = training.split(rows, conf.split)
-        learner = training.fit(conf, parts.train, steps)
-        if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
-            attempt.callback(_tear_down, learner, steps)
-        stages.append(learner)
-    evaluated = training.evaluate(conf, learner, parts.held_out, steps)
-    bias = [*(before.rows if before is not None else ()), *evaluated.bias]
-    training.keep_results(run, evaluated, bias, path, steps)
+            rows = training.embed(run, rows, embedding, steps, beside.check)
+    before = measured.result()
+    parts = training.split(rows, conf.split)
+    learner = training.fit(conf, parts.train, steps)
+    if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
+        attempt.callback(_tear_down, learner, steps)
+    stages = [stage for stage in (*prepared.stages, before, embedding, learner) if stage]
+    with side_by_side(spark) as beside:
+        beside.start(_save, PipelineModel(stages), path, steps)
+        evaluated = training.evaluate(conf, learner, parts.held_out, steps)
+        bias = [*(before.rows if before is not None else ()), *evaluated.bias]
+        training.keep_results(run, evaluated, bias, path, steps)
     for kept in {id(frame): frame for frame in (prepared.rows, rows, evaluated.rows)}.values():
         kept.unpersist()
-    return PipelineModel(stages), Learned(prepared.classes, evaluated.confusion, bias)
+    return Learned(prepared.classes, evaluated.confusion, bias)
 
 
-def _run_of(conf: Config, tables: Tables, inputs: str) -> tuple[Run, str, Row | None]:
+def _open(run: Run, attempt: ExitStack, steps: Steps) -> None:
+    """Enter `run`, which ends when `attempt` is closed."""
+    with steps("opening tables"):
+        attempt.enter_context(run)
+
+
+def _save(model: PipelineModel, path: str, steps: Steps) -> None:
+    with steps("saving the model"):
+        model.write().overwrite().save(path)
+
+
+def _finished_runs(conf: Config, tables: Tables) -> dict[str, Row]:
+    """Return the finished runs that can replace this one, by fingerprint; none for a named run."""
+    return {} if conf.run.id else finished_runs(tables, code_digest())
+
+
+def _run_of(
+    conf: Config, tables: Tables, inputs: str, finished: Mapping[str, Row]
+) -> tuple[Run, str, Row | None]:
     """Return the run, the fingerprint of its model, and its row in ``runs`` if it has finished."""
     settings = workspace.settings(conf)
     made_of = f"{fingerprint(settings, inputs)} {code_digest()}"
     model_fingerprint = hashlib.sha256(made_of.encode()).hexdigest()
-    earlier = None if conf.run.id else finished_with(tables, model_fingerprint)
+    earlier = finished.get(model_fingerprint)
     name = earlier["run_id"] if earlier else workspace.run_id(conf, "train")
     run = Run(tables, name, settings, inputs=inputs)
     return run, model_fingerprint, run.finished() if conf.run.id else earlier
@@ -182,9 +202,9 @@ def _recorded(run: Run) -> Learned:
     def rows(name: str) -> DataFrame:
         return run.read(name).where(F.col("run_id") == run.run_id)
 
-    with ThreadPoolExecutor() as side_by_side:
-        classes = side_by_side.submit(class_rows, rows("features"), len(SENTIMENTS), LABEL)
-        bias = side_by_side.submit(rows("bias_metrics").select(*ReportRow._fields).collect)
+    with side_by_side(run.tables.spark) as beside:
+        classes = beside.start(class_rows, rows("features"), len(SENTIMENTS), LABEL)
+        bias = beside.start(rows("bias_metrics").select(*ReportRow._fields).collect)
         found = rows("evaluations").where("split = 'test'").collect()
     figures = {(row.metric, row.label_class): row.value for row in found}
     return Learned(

@@ -4,7 +4,7 @@ A step reads its arguments and returns its result. A step that takes a `run` als
 tables of the run, and the first line of its docstring names these tables. `steps` prints progress.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,9 +195,18 @@ def measure_bias(conf: Config, train_part: DataFrame, steps: Steps) -> BiasRepor
         return report.fit(train_part)
 
 
-def embed(run: Run, rows: DataFrame, stage: BertEmbeddings, steps: Steps) -> DataFrame:
-    """Add embeddings; read known ones from table ``embeddings`` and write new ones to it."""
-    return detach(workspace.kept_embeddings(run, steps)(stage, rows)).persist()
+def embed(
+    run: Run,
+    rows: DataFrame,
+    stage: BertEmbeddings,
+    steps: Steps,
+    check: Callable[[], None] = lambda: None,
+) -> DataFrame:
+    """Add embeddings; read known ones from table ``embeddings`` and write new ones to it.
+
+    Calls `check` before each chunk of texts; an error that `check` raises stops the step.
+    """
+    return detach(workspace.kept_embeddings(run, steps, check)(stage, rows)).persist()
 
 
 def fit(conf: Config, train_part: DataFrame, steps: Steps) -> PipelineModel:

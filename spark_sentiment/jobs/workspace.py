@@ -1,6 +1,7 @@
 """Open what a job uses: reviews, tables, run id, models and kept embeddings."""
 
 import secrets
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -9,12 +10,12 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_sentiment.core import jvm
+from spark_sentiment.core import jvm, side_by_side
 from spark_sentiment.embedding import BertEmbeddings
 from spark_sentiment.errors import DataError
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.pipeline import EMBEDDING, LABEL, TEXT, Embed
-from spark_sentiment.jobs.runner import Steps, side_by_side
+from spark_sentiment.jobs.runner import Steps
 from spark_sentiment.reviews import (
     OURS,
     WOMENS_CLOTHING,
@@ -70,10 +71,10 @@ def keep_reviews(run: Run, found: ReadResult, intake: ReadCounts, steps: Steps) 
 
     If no row was rejected, ``reviews_rejected`` is not written.
     """
-    with steps("writing reviews"), side_by_side(run.tables.spark) as start:
+    with steps("writing reviews"), side_by_side(run.tables.spark) as beside:
         if intake.rejected:
             append = partial(run.append, fingerprint=run.fingerprint)
-            start(append, "reviews_rejected", found.rejected)
+            beside.start(append, "reviews_rejected", found.rejected)
         run.merge("reviews", found.reviews, ["review_id"])
 
 
@@ -106,14 +107,18 @@ def run_id(conf: Config, job: str) -> str:
     return conf.run.id or new
 
 
-def kept_embeddings(run: Run, steps: Steps) -> Embed:
-    """Return a function that adds embeddings, kept in the run's table, and prints progress."""
+def kept_embeddings(run: Run, steps: Steps, check: Callable[[], None] = lambda: None) -> Embed:
+    """Return a function that adds embeddings, kept in the run's table, and prints progress.
+
+    It calls `check` before each chunk of texts; an error that `check` raises stops it.
+    """
 
     def embed(stage: BertEmbeddings, df: DataFrame) -> DataFrame:
         with steps("embedding") as step, ExitStack() as reporting:
 
             def compute(texts: DataFrame) -> DataFrame:
                 reporting.close()  # of the chunk before
+                check()
                 told = stage.progress.reporting(texts.count(), steps.say)
                 reporting.enter_context(told)
                 return stage.transform(texts)

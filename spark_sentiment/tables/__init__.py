@@ -8,7 +8,7 @@ that no text is embedded twice.
 from spark_sentiment.tables.delta import RETENTION, Tables, Written, digest
 from spark_sentiment.tables.errors import table_errors
 from spark_sentiment.tables.kept_embeddings import embedded, text_hash
-from spark_sentiment.tables.runs import Run, code_digest, fingerprint, finished_with, last_rows
+from spark_sentiment.tables.runs import Run, code_digest, fingerprint, finished_runs, last_rows
 
 __all__ = [
     "RETENTION",
@@ -19,7 +19,7 @@ __all__ = [
     "digest",
     "embedded",
     "fingerprint",
-    "finished_with",
+    "finished_runs",
     "last_rows",
     "table_errors",
     "text_hash",

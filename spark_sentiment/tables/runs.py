@@ -6,7 +6,6 @@ import importlib.resources
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from importlib.resources.abc import Traversable
@@ -16,7 +15,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from spark_sentiment.core import jvm
+from spark_sentiment.core import side_by_side
 from spark_sentiment.errors import RunConflictError, TableError
 from spark_sentiment.tables.delta import Tables, Written
 from spark_sentiment.tables.kept_embeddings import embedded
@@ -179,14 +178,13 @@ class Run:
 
         If one append fails, the others are completed, and then its error is raised.
         """
-        spark = self.tables.spark
-        with ThreadPoolExecutor(max(1, len(rows))) as pool:
-            started = {}
-            for name, df in rows.items():
-                append = partial(
-                    self.tables.append_once, name, df, self.run_id, fingerprint=fingerprint
+        with side_by_side(self.tables.spark) as beside:
+            started = {
+                name: beside.start(
+                    partial(self.tables.append_once, name, df, self.run_id, fingerprint=fingerprint)
                 )
-                started[name] = pool.submit(jvm.inherit_properties(spark, append))
+                for name, df in rows.items()
+            }
         return {name: self._wrote(name, done.result()) for name, done in started.items()}
 
     def merge(
@@ -275,14 +273,28 @@ def fingerprint(config: Mapping[str, Any], inputs: str = "") -> str:
     return hashlib.sha256(f"{deciding}\n{inputs}".encode()).hexdigest()
 
 
-def finished_with(tables: Tables, model_fingerprint: str) -> Row | None:
-    """Return the row of the newest finished run with a model of this fingerprint, or None."""
+def finished_runs(tables: Tables, code: str) -> dict[str, Row]:
+    """Return the newest finished run of each model that `code` made.
+
+    Parameters
+    ----------
+    tables : Tables
+    code : str
+        Digest of the package's source files, as `code_digest` returns it.
+
+    Returns
+    -------
+    dict of str to Row
+        By fingerprint of the model: ``run_id``, ``model_path`` and ``ended_at``. Empty without
+        table ``runs``.
+    """
     if not tables.exists("runs"):
-        return None
-    made = F.col("model_fingerprint") == model_fingerprint
+        return {}
+    made = (F.col("code_digest") == code) & F.col("model_fingerprint").isNotNull()
     rows = tables.read("runs").where(made & (F.col("status") == "finished"))
-    found = rows.agg(F.max_by(F.struct(*rows.columns), "ended_at").alias("last")).head()
-    return None if found is None else found["last"]
+    told = F.struct("ended_at", "run_id", "model_path")
+    newest = rows.groupBy("model_fingerprint").agg(F.max(told).alias("run"))
+    return {row["model_fingerprint"]: row["run"] for row in newest.collect()}
 
 
 def package_version() -> str:

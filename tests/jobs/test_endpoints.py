@@ -282,7 +282,7 @@ def test_what_has_not_our_tags_is_not_touched_whatever_its_name(
     foreign: list[dict[str, str]], account: Account
 ) -> None:
     name = account.model(*foreign)
-    assert account.run("--delete")[1].startswith("Nothing")
+    assert account.run("--delete")[1].startswith("No resources")
     assert name in account.left()
 
 

@@ -8,10 +8,11 @@ from helpers.readme import ROOT
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_sentiment.errors import DataError, SentimentError
-from spark_sentiment.jobs import config, training
+from spark_sentiment.errors import DataError, SentimentError, TableError
+from spark_sentiment.jobs import config, train, training
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.runner import Steps
+from spark_sentiment.tables import Tables, last_rows
 
 QUIET = Steps(quiet=True)
 
@@ -24,7 +25,10 @@ def settings(folder: Path, *wanted: str) -> Config:
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        (["features=[tfidf]", "balance.method=smote"], "balance.method: smote works on embeddings"),
+        (
+            ["features=[tfidf]", "balance.method=smote"],
+            "balance.method: smote needs embeddings only",
+        ),
         (["classifier.params={depth: 3}"], "classifier.params: .*depth"),
         (["bias.metrics=[DPX]"], "bias.metrics: 'DPX' is not a metric"),
         (["bias.facets=[{column: agee}]"], "column 'agee' is missing; the columns are"),
@@ -91,3 +95,16 @@ def test_prepared_rows_are_reviews_with_text_and_label(tmp_path: Path, spark: Sp
     assert {"review_id", "text", "label"} <= set(prepared.rows.columns)
     assert sum(prepared.classes) == ingested.counts.reviews
     assert prepared.rows.where(F.col("label").isNull()).count() == 0
+
+
+def test_a_failed_write_stops_the_run_before_training(tmp_path: Path, spark: SparkSession) -> None:
+    conf, steps = settings(tmp_path, "features=[tfidf]"), Steps(quiet=True)
+    (tmp_path / "out" / "reviews").mkdir(parents=True)
+    (tmp_path / "out" / "reviews" / "of somebody else.csv").write_text("1,2")
+    with pytest.raises(TableError, match="table 'reviews'"):
+        train.train(conf, spark, steps)
+    assert "cleaning and labelling" in steps.seconds
+    assert "training" not in steps.seconds
+    last = last_rows(Tables(spark, conf.output.base)).head()
+    assert last is not None
+    assert (last.status, last.error) == ("failed", "TableError")

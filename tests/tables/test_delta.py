@@ -119,7 +119,7 @@ def test_a_table_that_a_first_write_made_is_partitioned_and_holds_its_constraint
     detail = spark.sql(f"DESCRIBE DETAIL delta.`{tables.location('embeddings')}`").head()
     assert detail.partitionColumns == ["model"]
     assert tables.append("embeddings", rows.limit(0)) == (0, False)
-    with pytest.raises(TableError, match="column 'review_id' is null in a row"):
+    with pytest.raises(TableError, match="column 'review_id' is NOT NULL, but null in a row"):
         tables.merge("reviews", reviews(spark, review(review_id=None)), ["review_id"])
     assert not tables.exists("reviews")
 
@@ -165,7 +165,7 @@ def test_an_unknown_table_is_named_with_those_that_exist(shared: Tables) -> None
 
 CONSTRAINTS: dict[str, tuple[str, Callable[[Tables], object]]] = {
     "null_id": (
-        r"reviews.*column 'review_id' is null in a row",
+        r"reviews.*column 'review_id' is NOT NULL, but null in a row",
         lambda t: t.merge("reviews", reviews(t.spark, review(review_id=None)), ["review_id"]),
     ),
     "six stars": (
@@ -230,7 +230,7 @@ def test_a_row_that_breaks_a_constraint_names_it_and_quotes_nothing(
         ("split string, metric string, note string", "column 'note' is not declared"),
         ("split string, metric int", "column 'metric' must be string, found int"),
         ("split string, metric string, value decimal(3,1)", "must be double, found decimal"),
-        ("split string, metric string, run_id string", "'run_id' is filled in"),
+        ("split string, metric string, run_id string", "'run_id' is added when rows are written"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused_before_any_work(

@@ -1,0 +1,79 @@
+"""Work in threads beside the caller's, each a Spark job of its own."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from pyspark.sql import SparkSession
+
+from spark_sentiment.core import jvm
+
+T = TypeVar("T")
+
+
+class Beside:
+    """Threads that `side_by_side` waits for."""
+
+    def __init__(self, spark: SparkSession, pool: ThreadPoolExecutor) -> None:
+        self._spark = spark
+        self._pool = pool
+        self._started: list[Future[Any]] = []
+
+    def start(self, work: Callable[..., T], *arguments: Any) -> "Future[T]":
+        """Start `work` in a new thread, with the Spark properties of this one.
+
+        The properties include the job group, so that a job that is cancelled ends as a whole.
+        """
+        call = jvm.inherit_properties(self._spark, partial(work, *arguments))
+        started = self._pool.submit(call)
+        self._started.append(started)
+        return started
+
+    def check(self) -> None:
+        """Raise the error of the first work that has failed so far. Do not wait for the others.
+
+        Call it before a long step, so that a failed write does not wait for the end of the step.
+        """
+        for one in self._started:
+            if one.done():
+                one.result()
+
+    def failures(self) -> list[BaseException]:
+        """Wait for all work, and return its errors."""
+        found: dict[int, BaseException] = {}
+        for one in self._started:
+            error = one.exception()
+            if error is not None:
+                found[id(error)] = error
+        return list(found.values())
+
+
+@contextmanager
+def side_by_side(spark: SparkSession) -> Iterator[Beside]:
+    """Run work in threads; wait for all threads at the end.
+
+    Use it for work whose result is needed later or not at all, such as a write: a Delta commit
+    mostly waits. If work in a thread fails, its error is raised at the end. If the body fails too,
+    its error gets a note instead.
+
+    Examples
+    --------
+    >>> with side_by_side(spark) as beside:
+    ...     rows = beside.start(spark.range(3).count)
+    >>> rows.result()
+    3
+    """
+    # More threads than ever wait at once, so that no work waits for another that has not started.
+    with ThreadPoolExecutor(16) as pool:
+        beside = Beside(spark, pool)
+        try:
+            yield beside
+        except BaseException as error:
+            for failed in beside.failures():
+                if failed is not error:
+                    error.add_note(f"Parallel work failed too: {failed}")
+            raise
+        for failed in beside.failures():
+            raise failed
