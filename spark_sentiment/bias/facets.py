@@ -61,7 +61,7 @@ def same_text(left: str, right: str) -> bool:
 
 
 def check_scalars(values: Sequence[Any]) -> None:
-    """Raise where one of `values` cannot stand in JSON as a column's value: no null, no NaN."""
+    """Raise TypeError or ValueError unless all values are texts, booleans or finite numbers."""
     if not all(isinstance(value, str | int | float) for value in values):
         raise TypeError(f"expected strings, numbers or booleans, got {values!r}")
     if not all(math.isfinite(value) for value in values if isinstance(value, float)):

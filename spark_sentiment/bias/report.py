@@ -247,7 +247,7 @@ class BiasReport(
     setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return `schema` unchanged; raise SchemaError where it cannot be measured."""
+        """Return `schema` unchanged; raise SchemaError if it cannot be measured."""
         question, fliptest = self._asked(), self._fliptest()
         names = wanted(
             optional(self, self.metrics), question, fliptest.features if fliptest else None
