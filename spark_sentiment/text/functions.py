@@ -371,7 +371,7 @@ def _join() -> str:
 
 
 def _sql(pattern: str) -> str:
-    """Write a regular expression for SQL, where a setting decides the meaning of a backslash."""
+    """Write a regular expression as SQL without backslashes, whose meaning depends on a setting."""
     return "translate('{}', '\u00a6', chr(92))".format(pattern.replace("\\", "\u00a6"))
 
 

@@ -33,7 +33,7 @@ class SageMakerStage(
 ):
     """Train on SageMaker as a stage of a Pipeline; the fitted model scores there.
 
-    Spark writes the data to S3, into a folder of this fit alone. sagemaker_pyspark's ``fit`` starts
+    Spark writes the data to S3, into a folder for this fit only. sagemaker_pyspark's ``fit`` starts
     the training job. The stage then creates model and endpoint with tags; after a failure it
     deletes them.
 
