@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs on each node of an EMR 7 cluster as it starts: puts the project, with its locked
-# dependencies, into /opt/spark_sentiment. Make the archive with:
+# Runs on each node of an EMR 7 cluster at its start, and installs the project with its locked
+# dependencies in /opt/spark_sentiment. Create the archive with:
 #   git archive --format=tar.gz -o project.tar.gz HEAD && aws s3 cp project.tar.gz s3://BUCKET/spark_sentiment/
 set -euo pipefail
 
@@ -13,6 +13,6 @@ aws s3 cp --only-show-errors "$archive" - | tar -xz -C "$home" --no-same-owner
 
 python3.11 -m pip install --quiet --user uv
 cd "$home"
-# Spark and Delta come from the cluster: the package's copies are installed for their Python side,
-# and spark-submit's own stand before them on the driver's and executors' path.
+# Spark and Delta come from the cluster. The packages are installed for their Python modules, and
+# those of spark-submit come first on the path of driver and executors.
 python3.11 -m uv sync --locked --no-dev --extra sagemaker --extra sagemaker-training --quiet --python python3.11

@@ -65,7 +65,7 @@ class ClassWeights(
 
     ==================== =========================================================================
     ``balanced``         n / (k n_c), scikit-learn's; the mean over the rows is 1
-    ``sqrt``             its square root, not normalised: half way, on a log scale, to no weights
+    ``sqrt``             square root of ``balanced``, not normalised
     ``effective-number`` (1 - beta) / (1 - beta**n_c), scaled so that the k weights sum to k
     ==================== =========================================================================
 
@@ -115,7 +115,7 @@ class ClassWeights(
     beta: Param[float] = Param(
         Params._dummy(),
         "beta",
-        "of effective-number, in [0, 1)",
+        "parameter of effective-number, in [0, 1)",
         number(0, 1, open_high=True),
     )
 
@@ -133,7 +133,7 @@ class ClassWeights(
     setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema that the model yields on labelled rows; raise SchemaError otherwise."""
+        """Return the output schema for labelled rows; raise SchemaError if a column is wrong."""
         find(schema, self.uid, self.getLabelCol(), NumericType)
         return _weighted(schema, self.uid, self.getWeightCol())
 

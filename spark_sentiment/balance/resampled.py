@@ -139,7 +139,7 @@ class Resampled(
     """
 
     estimator: Param[Estimator[Any]] = Param(
-        Params._dummy(), "estimator", "what is fitted on the balanced rows", lambda v: _estimator(v)
+        Params._dummy(), "estimator", "estimator to fit on balanced rows", lambda v: _estimator(v)
     )
     method: Param[str] = Param(
         Params._dummy(), "method", "smote, over or under", one_of("smote", "over", "under")
@@ -189,7 +189,7 @@ class Resampled(
         return twin
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema that the inner model yields; raise SchemaError where it cannot."""
+        """Return the output schema of the inner model; raise SchemaError if a column is wrong."""
         find(schema, self.uid, self.getLabelCol(), NumericType)
         if self.getOrDefault(self.method) == "smote":
             find(schema, self.uid, self.getFeaturesCol(), VectorUDT)
@@ -331,12 +331,12 @@ class Resampled(
         for count in growing:
             if count.rows == 1:
                 logger.warning(
-                    "%s: class %g has one row and so no neighbour: it is repeated as it is",
+                    "%s: class %g has one row and no neighbour: the row is repeated unchanged",
                     self.uid, count.label,
                 )  # fmt: skip
             elif count.rows <= k:
                 logger.warning(
-                    "%s: class %g has %d rows: %d neighbours each in place of k=%d",
+                    "%s: class %g has %d rows: using %d neighbours instead of k=%d",
                     self.uid, count.label, count.rows, count.rows - 1, k,
                 )  # fmt: skip
 

@@ -79,8 +79,8 @@ def synthetic(
     numbered = data.where(value.isin(list(blocks))).withColumn(
         _BLOCK, (lookup(first, value) + inside).cast("int")
     )
-    # A number of partitions that is said is not lowered by adaptive execution, which goes by bytes
-    # while the work goes by rows squared.
+    # The number of partitions is set explicitly, so that adaptive execution does not reduce it: it
+    # decides by bytes, but the work grows with the square of the rows.
     tasks = min(total, int(data.sparkSession.conf.get("spark.sql.shuffle.partitions") or 200))
     grouped = numbered.repartition(tasks, _BLOCK).sortWithinPartitions(_BLOCK, KEY)
     schema = data.drop(KEY, COPIES).schema
@@ -153,27 +153,27 @@ class DenseRows:
     def __init__(self, values: Floats) -> None:
         self.values = values
         self.rows, self.widest = values.shape
-        # Single precision is twice as fast and, centred, good enough to find candidates; `exact`
-        # then orders those in double precision.
+        # Single precision of centred values is twice as fast and sufficient to find candidates;
+        # `refined` then orders them in double precision.
         self._centred = (values - values.mean(axis=0)).astype(np.float32)
         self._norms = np.einsum("ij,ij->i", self._centred, self._centred)
 
     def closeness(self, lo: int, hi: int) -> npt.NDArray[Any]:
-        """Squared distances from rows lo to hi, less what is the same for a whole row."""
+        """Return squared distances from rows lo to hi, without the terms that a row shares."""
         near: npt.NDArray[Any] = self._centred[lo:hi] @ self._centred.T
         near *= -2
         near += self._norms
         return near
 
     def refined(self, lo: int, found: Ints, k: int) -> Ints:
-        """Of the candidates `found` for the rows from `lo` on, keep the `k` nearest."""
+        """Keep the `k` nearest of the candidates `found` for the rows from `lo` on."""
         away = self.values[found]
         away -= self.values[lo : lo + len(found), None]
         order = np.argsort(np.einsum("ijk,ijk->ij", away, away), axis=1, kind="stable")
         return np.take_along_axis(found, order[:, :k], axis=1)
 
     def between(self, base: Ints, other: Ints, gap: Floats) -> pa.StructArray:
-        """Points at `gap` of the way from `base` to `other`, as Spark stores vectors."""
+        """Return the points ``base + gap * (other - base)``, as Spark stores vectors."""
         start = self.values[base]
         points = self.values[other]
         points -= start
@@ -190,7 +190,7 @@ class DenseRows:
 
 
 class SparseRows:
-    """Vectors of one block, of which some or all are sparse, row after row.
+    """Vectors of one block, some or all of them sparse, concatenated by row.
 
     BLAS multiplies the columns that many rows use (an embedding beside TF-IDF, frequent words).
     For the other columns, every pair of rows that share one is multiplied, so no matrix becomes as
@@ -213,7 +213,7 @@ class SparseRows:
         renumbered = np.cumsum(frequent) - 1
         self._frequent[owner[dense], renumbered[column[dense]]] = values[dense]
 
-        # A column that one row alone uses adds nothing to a product of two rows.
+        # A column that only one row uses adds nothing to a product of two rows.
         rare = ~dense & (used[column] > 1)
         order = np.argsort(column[rare], kind="stable")
         self._owner, self._value = owner[rare][order], values[rare][order]
@@ -224,7 +224,7 @@ class SparseRows:
         self._row_start = np.searchsorted(self._owner[self._by_row], np.arange(self.rows + 1))
 
     def closeness(self, lo: int, hi: int) -> Floats:
-        """Squared distances from rows lo to hi, less what is the same for a whole row."""
+        """Return squared distances from rows lo to hi, without the terms that a row shares."""
         near = self._frequent[lo:hi] @ self._frequent.T
         self._add_rare(near.reshape(-1), lo, hi)
         near *= -2
@@ -236,7 +236,7 @@ class SparseRows:
         return found[:, :k]
 
     def between(self, base: Ints, other: Ints, gap: Floats) -> pa.StructArray:
-        """Points at `gap` of the way from `base` to `other`, as Spark stores sparse vectors."""
+        """Return the points ``base + gap * (other - base)``, as Spark stores sparse vectors."""
         rows = len(base)
         near, near_row = self._entries(base)
         far, far_row = self._entries(other)
@@ -260,7 +260,7 @@ class SparseRows:
         )
 
     def _entries(self, rows: Ints) -> tuple[Ints, Ints]:
-        """Positions of all entries of `rows`, and for each the place in `rows` that it is from."""
+        """Return the positions of all entries of `rows`, and the index in `rows` of each."""
         lengths = self.starts[rows + 1] - self.starts[rows]
         return _ranges(self.starts[rows], lengths), np.repeat(np.arange(len(rows)), lengths)
 
@@ -311,7 +311,7 @@ def smallest(table: npt.NDArray[Any], k: int) -> Ints:
     if tiles < 4 * k:
         places = np.argpartition(table, k - 1, axis=1)[:, :k]
     else:
-        # Tile t is every column c with c % tiles == t; the few columns left over join by name.
+        # Tile t is every column c with c % tiles == t; the few remaining columns are added below.
         whole = tiles * _TILE
         minima = table[:, :whole].reshape(rows, _TILE, tiles).min(axis=1)
         chosen = np.argpartition(minima, k - 1, axis=1)[:, :k]

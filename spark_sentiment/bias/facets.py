@@ -61,7 +61,7 @@ def same_text(left: str, right: str) -> bool:
 
 
 def check_scalars(values: Sequence[Any]) -> None:
-    """Raise where one of `values` cannot stand in JSON as a column's value: no null, no NaN."""
+    """Raise TypeError or ValueError unless all values are texts, booleans or finite numbers."""
     if not all(isinstance(value, str | int | float) for value in values):
         raise TypeError(f"expected strings, numbers or booleans, got {values!r}")
     if not all(math.isfinite(value) for value in values if isinstance(value, float)):
@@ -121,7 +121,7 @@ class Facet:
             raise TypeError(f"a facet's column must be a name, got {self.column!r}")
         if not self.column:
             raise ValueError("a facet's column must be a name, got an empty one")
-        # The class is frozen: what is kept in place of what was given is set past its own guard.
+        # The class is frozen, so converted values are set by object.__setattr__.
         for name, converted in self._converted():
             object.__setattr__(self, name, converted)
         both = [v for v in self.values or () if any(same(v, w) for w in self.against or ())]
@@ -265,14 +265,14 @@ def _scalars(value: Any) -> tuple[Any, ...]:
 
 
 def _threshold(value: Any) -> float:
-    """Return a finite number; one that is whole stays an integer, as the report spells it."""
+    """Return a finite number; a whole number stays an integer, as in the text of the report."""
     number()(value)
     threshold: float = plain(value)
     return threshold
 
 
 def _reference(value: Any) -> dict[str, float]:
-    """Return a reference distribution by spelled value."""
+    """Return a reference distribution by the text of each value."""
     if not isinstance(value, Mapping):
         raise TypeError(f"expected a mapping from values to probabilities, got {value!r}")
     shares = {spell(plain(key)): number(0)(share) for key, share in value.items()}

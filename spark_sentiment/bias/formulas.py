@@ -312,7 +312,7 @@ NOT_CONTINUOUS = ("RD", "SD", "TE")
 
 
 def _ratio_gap(x1: int, y1: int, x2: int, y2: int, what: str) -> Measure:
-    """x1/y1 - x2/y2, null where a denominator is 0."""
+    """Return x1/y1 - x2/y2; null if a denominator is 0."""
     if y1 == 0 or y2 == 0:
         return Measure(None, note=f"a side has no {what}")
     return Measure(x1 / y1 - x2 / y2)

@@ -32,10 +32,9 @@ class Gate:
     Raises
     ------
     TypeError
-        Where a bound is no number.
+        If a bound is not a number.
     ValueError
-        Where the metric or the phase is unknown, or the bounds are missing, NaN or the wrong way
-        round.
+        If the metric or the phase is unknown, or the bounds are missing, NaN or in the wrong order.
 
     Examples
     --------

@@ -92,9 +92,9 @@ def bias_metrics(
     -------
     DataFrame
         Of `REPORT_SCHEMA`: ``phase`` (pre, post; the exploratory measures are pre), ``facet``,
-        ``facet_value`` (side d as text; ``d vs a`` where a is named), ``label_class`` (the positive
+        ``facet_value`` (side d as text; ``d vs a`` if a is named), ``label_class`` (the positive
         class or classes as text; null for metrics of the whole distribution), ``metric``,
-        ``value``, ``low`` and ``high`` (95 % interval where one is defined), ``n_a``, ``n_d``
+        ``value``, ``low`` and ``high`` (95 % interval, if it is defined), ``n_a``, ``n_d``
         (labelled rows; in phase post those with a prediction), ``note``. GE, which compares rows
         and not sides, and the indices over all facets' combinations have a null facet; measures of
         a facet's own distribution have null sizes.
@@ -247,7 +247,7 @@ class BiasReport(
     setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return `schema` unchanged; raise SchemaError where it cannot be measured."""
+        """Return `schema` unchanged; raise SchemaError if it cannot be measured."""
         question, fliptest = self._asked(), self._fliptest()
         names = wanted(
             optional(self, self.metrics), question, fliptest.features if fliptest else None

@@ -1,4 +1,4 @@
-"""Classification: the default classifier, and how good a classifier is.
+"""Classification: the default classifier, and the evaluation of classifiers.
 
 `classifier` builds the default stages: logistic regressions and naive Bayes on tf-idf and
 embeddings. `Stacked` combines classifiers by their out-of-fold probabilities, with thresholds that

@@ -1,4 +1,4 @@
-"""Naive Bayes classifiers of all folds at once, on rows that are one matrix."""
+"""Naive Bayes classifiers of all folds at once, on one matrix of rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from pyspark.ml.classification import NaiveBayes
 from spark_sentiment.classification.matrices import Floats, Rows
 
 _MAX_SUMS = 20_000_000
-"""One a feature, class and fold."""
+"""Limit for the sums; there is one per feature, class and fold."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Bayes:
     Attributes
     ----------
     smoothing : float
-        Added to each sum.
+        Number that is added to each sum.
     complement : bool
-        Whether a class is told by how rare the terms are in all others.
+        Whether the parameters of a class come from the terms of all other classes.
     """
 
     smoothing: float
@@ -29,7 +29,7 @@ class Bayes:
 
     @classmethod
     def of(cls, learner: Any) -> "Bayes | None":
-        """Return what `learner` fits, None where that is another model than this one.
+        """Return the classifier that `learner` fits; None if it fits another model.
 
         Examples
         --------
@@ -48,18 +48,18 @@ class Bayes:
     def solve(self, rows: Rows, folds: int) -> list[tuple[Floats, Floats]] | None:
         """Return MLlib's theta, shape (classes, features), and pi of each problem.
 
-        Problem i leaves out fold i, the last one nothing. None where a feature is negative, which
-        MLlib refuses, where a problem has no rows, and where there are too many sums.
+        Problem i omits fold i, and the last problem omits nothing. The result is None if a feature
+        is negative, which MLlib refuses, if a problem has no rows, or if there are too many sums.
 
         Notes
         -----
-        As in MLlib the classes are the labels that occur in a problem, numbered in their order.
+        As in MLlib, the classes are the labels that occur in a problem, in ascending order.
         """
         width, classes = rows.x.shape[1], rows.classes
         values = rows.x.data if rows.sparse else rows.x
         if values.min(initial=0.0) < 0 or width * classes * (folds + 1) > _MAX_SUMS:
             return None
-        # The last fold is that of rows which are in none.
+        # The last fold has the rows that are in no fold.
         cells = np.where(rows.fold < 0, folds, rows.fold) * classes + rows.label
         places = (folds + 1) * classes
         weights = np.zeros((len(cells), places))

@@ -1,4 +1,4 @@
-"""How good predictions are: one confusion matrix, and arithmetic on it."""
+"""Evaluation of predictions: a confusion matrix, and the figures that follow from it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Confusion:
     def from_metrics(
         cls, names: Sequence[str], figures: Mapping[tuple[str, str | None], float | None]
     ) -> "Confusion":
-        """Return the matrix from the values that `metrics` returned, by (metric, class).
+        """Return the matrix for values of `metrics`, by (metric, class).
 
         Examples
         --------
@@ -67,27 +67,27 @@ class Confusion:
         return sum(defined) / len(defined) if defined else None
 
     def support(self, label: int) -> int:
-        """Rows whose true class is `label`."""
+        """Return the number of rows whose true class is `label`."""
         return sum(self.counts[label])
 
     def predicted(self, label: int) -> int:
-        """Rows predicted as `label`."""
+        """Return the number of rows that were predicted as `label`."""
         return sum(row[label] for row in self.counts)
 
     def precision(self, label: int) -> float | None:
-        """Share of the rows predicted as `label` that are; None where none was predicted so."""
+        """Return the share of correct rows among those predicted as `label`; None without any."""
         return _ratio(self.counts[label][label], self.predicted(label))
 
     def recall(self, label: int) -> float | None:
-        """Share of the rows of class `label` that were predicted so; None where there are none."""
+        """Return the share of correct rows among those of class `label`; None without any."""
         return _ratio(self.counts[label][label], self.support(label))
 
     def f1(self, label: int) -> float | None:
-        """Harmonic mean of precision and recall; None where the class occurs on neither side."""
+        """Return the harmonic mean of precision and recall; None if `label` does not occur."""
         return _ratio(2 * self.counts[label][label], self.support(label) + self.predicted(label))
 
     def metrics(self) -> list[tuple[str, str | None, float | None]]:
-        """Return every figure as (metric, class or None, value or None), confusion included."""
+        """Return all figures and counts as (metric, class or None, value or None)."""
         whole: list[tuple[str, str | None, float | None]] = [
             ("rows", None, float(self.rows)),
             ("accuracy", None, self.accuracy),
@@ -141,7 +141,7 @@ def confusion(
     find(df.schema, "confusion", label, NumericType)
     find(df.schema, "confusion", prediction, NumericType)
     both = df.select(quoted(label).cast("double"), quoted(prediction).cast("double")).dropna()
-    # A wrong column may hold any number of values: what is collected stays bounded.
+    # A wrong column may hold any number of values: limit the rows that are collected.
     cells = both.toDF("y", "z").groupBy("y", "z").count().limit(len(names) ** 2 + 1).collect()
     counts = [[0] * len(names) for _ in names]
     classes = {float(i): i for i in range(len(names))}
@@ -149,7 +149,7 @@ def confusion(
         for column, value in ((label, y), (prediction, z)):
             if value not in classes:
                 raise DataError(
-                    f"confusion: column '{column}' holds {value}, which is none of the classes "
+                    f"confusion: column '{column}' holds {value}, which is not one of the classes "
                     f"0.0 to {len(names) - 1}.0 ({', '.join(names)})"
                 )
         counts[classes[y]][classes[z]] = n

@@ -91,7 +91,7 @@ def classifier(
         inner classifiers then predict its levels, which improves the result, and `Stacked` maps
         the levels to classes. Scoring data needs neither column.
     numFolds : int
-        As in `Stacked`.
+        Number of folds, as in `Stacked`.
     regParam, embeddingRegParam : float
         L2 penalty of the two regressions, on the mean loss of a row.
     naiveBayes : bool
@@ -144,8 +144,8 @@ def classifier(
             stages = [grams, title_grams, *stages, *weights]
             words = "words_tfidf"
             stages.append(VectorAssembler(inputCols=inputs, outputCol="words_named"))
-            # The assembler names each of its 50,000 numbers in the schema, which Spark then sends
-            # with every job of every iteration. After this there are no names.
+            # The assembler writes the names of its 50,000 numbers into the schema, which Spark then
+            # sends with every job of every iteration. The Normalizer drops these names.
             stages.append(Normalizer(inputCol="words_named", outputCol=words))
         else:
             stages = [grams, *stages]
@@ -157,8 +157,8 @@ def classifier(
                 regParam=regParam,
                 tol=1e-5,
                 maxBlockSizeInMB=_BLOCK_MB,
-                # A rare word is weighted up by idf already; its small variance is no reason to
-                # punish its coefficient less.
+                # idf already gives rare words a larger weight. Standardization would also reduce
+                # the penalty of their coefficients, because their variance is small.
                 standardization=False,
             )
         )

@@ -1,9 +1,8 @@
-"""Fits of several classifiers without each fold in turn, on rows that are read as seldom as can be.
+"""Fit several classifiers without each fold in turn, with few passes over the rows.
 
-MLlib's fits are made for tables of any size: each starts a Spark job an iteration. Where the rows
-are few enough for one Python worker, a single job there fits the learners that it knows, `Logistic`
-and `Bayes`, for all folds at once. All others, and larger tables, have MLlib's own fits, or those
-of whoever wrote the learner.
+MLlib's fits work for tables of any size: each iteration starts a Spark job. If the rows are few
+enough for one Python worker, a single job fits `Logistic` and `Bayes` learners for all folds at
+once. Other learners, and larger tables, use the ``fit`` of the learner.
 """
 
 import logging
@@ -46,20 +45,20 @@ def fit_folds(
     learners : sequence of Estimator
         Classifiers.
     data : DataFrame
-        What they read, and `foldCol`; kept in memory, as it may be read often.
+        Columns of the learners, and `foldCol`. It may be read often, so cache it first.
     rows : int
-        How many rows `data` has.
+        Number of rows of `data`.
     foldCol : str, optional
         Integer column, 0 to ``folds - 1``; not read without folds.
     folds : int
-        How many folds there are.
+        Number of folds.
     threads : int
-        Fits at the same time.
+        Number of fits at the same time.
 
     Returns
     -------
     list of list of Model
-        An entry for each fold, and a last one for all rows; in each a model for each learner.
+        An entry for each fold, and a last one for all rows; an entry has a model for each learner.
     """
     found: dict[int, list[Any]] = {}
 
@@ -87,7 +86,7 @@ def fit_folds(
 
 
 def _groups(learners: Sequence[Any]) -> list[dict[int, Logistic | Bayes]]:
-    """Return what can be solved here, by the learner's number, in groups of the same columns."""
+    """Return the learners that a single job can fit, by their number, grouped by columns."""
     groups: dict[Any, dict[int, Logistic | Bayes]] = {}
     for i, learner in enumerate(learners):
         task = Logistic.of(learner) or Bayes.of(learner)
@@ -108,9 +107,9 @@ def _solve(
     foldCol: str | None,
     folds: int,
 ) -> dict[int, dict[int, tuple[Floats, Floats]]]:
-    """Solve all problems of `members` in one task; a member that it cannot solve is left out.
+    """Solve all problems of `members` in one task; the result omits members that it cannot solve.
 
-    What is wrong with a row is left to MLlib's own fit, which says so.
+    It does not report invalid rows: MLlib's own fit then runs, and raises the error.
     """
     features, label, weight = _columns(learner)
     columns = data.select(
@@ -142,7 +141,7 @@ def _solve(
 
 
 def _run(work: Callable[[Any], Any], items: Sequence[Any], threads: int) -> list[Any]:
-    """Call `work` with each item, in as many threads; return the results in the items' order."""
+    """Call `work` with each item in `threads` threads; return the results in order."""
     if threads == 1 or len(items) < 2:
         return [work(item) for item in items]
     with ThreadPool(min(threads, len(items))) as pool:

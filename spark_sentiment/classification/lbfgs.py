@@ -1,11 +1,11 @@
-"""L-BFGS that asks for each loss it needs, so that one pass over the rows can serve several.
+"""L-BFGS as generators, so that one pass over the rows computes the losses of several searches.
 
-A minimization is a generator: it yields a point, is sent the loss and the gradient there, and
-returns the end. Whoever runs several of them answers all their questions at once.
+A minimization is a generator: it yields a point, receives loss and gradient at this point, and
+returns the end point. `run_together` computes the losses of several generators at once.
 
-The rules are those that MLlib's optimizer follows: ten pairs of steps are remembered, the first
-step has length 1, and a step is long enough and short enough by the strong Wolfe conditions. A fit
-that is cut off after some iterations then stops where MLlib's stops.
+The rules are those of MLlib's optimizer: it stores ten pairs of steps, the first step has length 1,
+and the line search uses the strong Wolfe conditions. A fit that ends after the same number of
+iterations therefore ends at the same point as MLlib's.
 """
 
 from collections import deque
@@ -20,15 +20,15 @@ Answer = tuple[float, Floats]
 Search = Generator[Floats, Answer, "_Place"]
 
 _MEMORY = 10
-_DECREASE, _CURVATURE = 1e-4, 0.9  # of the strong Wolfe conditions
+_DECREASE, _CURVATURE = 1e-4, 0.9  # constants of the strong Wolfe conditions
 _WIDEN = 1.5
-_TRIES = 10  # steps tried in one direction, and again between two of them
-_PLATEAU = 20  # iterations in which the loss must move
-_SHORTEST = 1e-10  # a step shorter than this leads nowhere
+_TRIES = 10  # steps to try in a direction, and then again in an interval of steps
+_PLATEAU = 20  # number of iterations in which the loss must change
+_SHORTEST = 1e-10  # a shorter step makes no progress
 
 
 class _Place(NamedTuple):
-    """A point, and how the loss stands there; `step` and `slope` are along the direction."""
+    """A point with its loss and gradient; `step` and `slope` are along the search direction."""
 
     point: Floats
     loss: float
@@ -38,22 +38,22 @@ class _Place(NamedTuple):
 
 
 class _StuckError(Exception):
-    """No step in this direction makes the loss small enough."""
+    """No step in this direction decreases the loss enough."""
 
 
 def run_together(
     losses: Callable[[dict[int, Floats]], Mapping[int, Answer]],
     searches: Sequence[Generator[Floats, Answer, Floats]],
 ) -> list[Floats]:
-    """Run several minimizations at once, and return their ends.
+    """Run several minimizations at once, and return their end points.
 
     Parameters
     ----------
     losses : callable
-        Takes the points at which minimizations want to know their loss, by their number; returns
-        loss and gradient of each.
+        Function of points by the number of their minimization, which returns loss and gradient of
+        each.
     searches : sequence of generators
-        As `minimize` makes them.
+        Results of `minimize`.
 
     Examples
     --------
@@ -77,16 +77,16 @@ def run_together(
 
 
 def minimize(start: Floats, iterations: int, tolerance: float) -> Generator[Floats, Answer, Floats]:
-    """Search the minimum of a smooth function; yield points, take (loss, gradient), return the end.
+    """Minimize a smooth function; yield points, receive (loss, gradient), return the end point.
 
     Parameters
     ----------
     start : array of float, shape (n,)
     iterations : int
-        Directions taken at most.
+        Largest number of iterations.
     tolerance : float
-        The search ends where the gradient is shorter than this share of the loss, or where the
-        loss has moved less than this share of the first loss in twenty iterations.
+        The search ends if the gradient is shorter than this share of the loss, or if the loss has
+        changed by less than this share of the first loss in twenty iterations.
     """
     loss, gradient = yield start
     here = _Place(start, loss, gradient)
@@ -103,7 +103,7 @@ def minimize(start: Floats, iterations: int, tolerance: float) -> Generator[Floa
         except _StuckError:
             if failed:
                 break
-            # What is remembered may mislead: once more, straight downhill.
+            # The stored steps may be misleading: try the steepest descent once.
             failed = True
             memory.clear()
             continue
@@ -119,13 +119,13 @@ def minimize(start: Floats, iterations: int, tolerance: float) -> Generator[Floa
 
 
 def _first_step(direction: Floats, memory: deque[tuple[Floats, Floats, float]]) -> float:
-    """Return the step to try first: all of the direction, once its length means something."""
+    """Return the first step to try: 1, or in the first iteration a step of length 1."""
     return 1.0 if memory else 1.0 / max(float(np.linalg.norm(direction)), 1e-300)
 
 
 def _direction(gradient: Floats, memory: deque[tuple[Floats, Floats, float]]) -> Floats:
-    """Return the direction in which the remembered curvature expects the minimum."""
-    # daxpy adds a multiple in place: numpy would write the multiple into memory first.
+    """Return the L-BFGS direction from the gradient and the stored steps."""
+    # daxpy adds a multiple in place; numpy would create an array for the multiple.
     from scipy.linalg.blas import daxpy
 
     direction = -gradient
@@ -143,7 +143,7 @@ def _direction(gradient: Floats, memory: deque[tuple[Floats, Floats, float]]) ->
 
 
 def _along(direction: Floats, here: _Place, step: float) -> Search:
-    """Go from `here` in `direction` until the strong Wolfe conditions hold."""
+    """Return a place along `direction` at which the strong Wolfe conditions hold."""
     low = here._replace(step=0.0, slope=float(here.gradient @ direction))
     if low.slope > 0:
         raise _StuckError
@@ -165,7 +165,7 @@ def _along(direction: Floats, here: _Place, step: float) -> Search:
 
 
 def _between(direction: Floats, here: _Place, bottom: _Place, low: _Place, high: _Place) -> Search:
-    """Narrow the interval from `low`, the lower end, to `high` until a step in it will do."""
+    """Narrow the interval between `low`, with the lower loss, and `high` to a suitable step."""
     for _ in range(_TRIES):
         step = _lowest(*sorted((low, high), key=lambda place: place.step))
         if step * np.linalg.norm(direction) < _SHORTEST:
@@ -193,7 +193,7 @@ def _too_high(place: _Place, bottom: _Place) -> bool:
 
 
 def _lowest(left: _Place, right: _Place) -> float:
-    """Return where the cubic through both ends and their slopes is lowest, but near neither end."""
+    """Return the minimum of the cubic through both ends and slopes, not too near to an end."""
     width = right.step - left.step
     bend = left.slope + right.slope - 3 * (left.loss - right.loss) / (left.step - right.step)
     root = np.sqrt(max(bend * bend - left.slope * right.slope, 0.0))

@@ -1,7 +1,7 @@
-"""Multinomial logistic regressions of all folds at once, on rows that are one matrix.
+"""Multinomial logistic regressions of all folds at once, on one matrix of rows.
 
-The fits of a cross-validation share their rows: each problem's coefficients are columns of one
-matrix product, and the rows of the fold that a problem leaves out have weight 0 in it.
+The fits of a cross-validation share their rows. The coefficients of all problems are columns of one
+matrix product, and the rows of the fold that a problem omits have weight 0 in this problem.
 """
 
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from spark_sentiment.classification.lbfgs import Answer, minimize, run_together
 from spark_sentiment.classification.matrices import Floats, Rows
 
 _MAX_COEFFICIENTS = 20_000_000
-"""Of all problems; the optimizer needs some twenty numbers for each."""
+"""Limit for all problems together; the optimizer holds some twenty numbers per coefficient."""
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """A regression with MLlib's objective: weighted mean of the log loss, and L2 penalty.
+    """A regression with MLlib's objective: weighted mean of the log loss, plus L2 penalty.
 
     Attributes
     ----------
     penalty : float
-        Half of it times the squared length of the coefficients is added to the loss.
+        L2 penalty: half of it times the squared length of the coefficients is added to the loss.
     standardize : bool
-        Whether the coefficients that are penalized are those of standardized features.
+        Whether the penalty applies to the coefficients of standardized features.
     iterations, tolerance : int, float
-        Where the search ends, as in `minimize`.
+        End of the search, as in `minimize`.
     """
 
     penalty: float
@@ -38,7 +38,7 @@ class Logistic:
 
     @classmethod
     def of(cls, learner: Any) -> "Logistic | None":
-        """Return what `learner` fits, None where that is another model than this one.
+        """Return the regression that `learner` fits; None if it fits another model.
 
         Examples
         --------
@@ -69,14 +69,15 @@ class Logistic:
     def solve(self, rows: Rows, folds: int) -> list[tuple[Floats, Floats]] | None:
         """Return coefficients, shape (classes, features), and intercepts of each problem.
 
-        Problem i leaves out fold i, the last one nothing. None where MLlib would not fit a
-        multinomial model of the same classes each time (two classes or fewer, one class alone in a
-        problem or the highest missing), and where there are too many coefficients.
+        Problem i omits fold i, and the last problem omits nothing. The result is None if MLlib
+        would not fit a multinomial model of the same classes for each problem (two classes or
+        fewer, or a problem with one class or without the highest one), or if there are too many
+        coefficients.
 
         Notes
         -----
-        As in MLlib the steps are taken on centred and scaled features, from coefficients of 0 and
-        the logarithms of the classes' weights as intercepts.
+        As in MLlib, the optimizer works on centred and scaled features. It starts with coefficients
+        of 0, and the logarithms of the classes' weights as intercepts.
         """
         width, classes = rows.x.shape[1], rows.classes
         if classes <= 2 or width * classes * (folds + 1) > _MAX_COEFFICIENTS:
@@ -100,22 +101,23 @@ class Logistic:
         for i, end in enumerate(run_together(losses, searches)):
             coefficients, intercepts = problems.original(i, end.reshape(width + 1, classes))
             if self.penalty == 0:
-                # One number may be added to a feature's coefficients of all classes.
+                # Adding one number to a feature's coefficients of all classes changes nothing, so
+                # their mean is set to 0.
                 coefficients = coefficients - coefficients.mean(axis=1, keepdims=True)
             solved.append((coefficients.T, intercepts - intercepts.mean()))
         return solved
 
 
 class _Problems:
-    """The rows as each problem weighs them, and its loss at any point.
+    """The rows with their weights in each problem, and the losses of the problems.
 
     A point has the shape (features + 1, classes): coefficients of the centred and scaled features,
-    and in the last row the intercepts.
+    and the intercepts in the last row.
 
     Attributes
     ----------
     inverse : array of float, shape (problems, features)
-        1 / standard deviation of each feature, 0 where it does not vary.
+        1 / standard deviation of each feature; 0 for a constant feature.
     classes : array of float, shape (problems, classes)
         Weight of each class.
     """
@@ -125,7 +127,7 @@ class _Problems:
         self.classes = np.zeros((folds + 1, rows.classes))
         np.add.at(self.classes.T, rows.label, self._kept)
         self._weights = np.maximum(self.classes.sum(axis=1, keepdims=True), 1e-300)
-        # Dense features are squared around their plain mean: where that is large, digits are lost.
+        # Subtract the plain mean of dense features first: squares of large numbers lose digits.
         shift = 0.0 if rows.sparse else rows.x.mean(axis=0)
         x = rows.x if rows.sparse else rows.x - shift
         mean = (x.T @ self._kept).T / self._weights
@@ -137,11 +139,11 @@ class _Problems:
         self._centers = (mean + shift) * self.inverse
 
     def original(self, i: int, point: Floats) -> tuple[Floats, Floats]:
-        """Return coefficients and intercepts for features neither centred nor scaled."""
+        """Return coefficients and intercepts for the original features."""
         return point[:-1] * self.inverse[i][:, None], point[-1] - self._centers[i] @ point[:-1]
 
     def losses(self, points: dict[int, Floats], penalty: Floats) -> dict[int, Answer]:
-        """Return loss and gradient of each problem at its point, all from two products."""
+        """Return loss and gradient of each problem at its point, by two matrix products."""
         ids = list(points)
         problems, (width, classes) = len(ids), (self.inverse.shape[1], self.classes.shape[1])
         matrix, intercepts = np.empty((width, problems, classes)), np.empty((problems, classes))

@@ -1,4 +1,4 @@
-"""Rows as one matrix in a Python worker, for tables of which that is small."""
+"""Read the rows of a small table into one matrix, in a Python worker."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,18 +10,18 @@ Floats = NDArray[np.float64]
 
 MAX_ROWS = 200_000
 MAX_VALUES = 16_000_000
-"""What one worker takes: of sparse vectors this is 200 MB, and a fit needs twice as much again."""
+"""Limits of one worker: as sparse vectors this is 200 MB, and a fit needs twice as much more."""
 
 
 class Rows(NamedTuple):
-    """Rows to learn from.
+    """Training rows.
 
     Attributes
     ----------
     x : array or scipy.sparse.csr_array, shape (rows, features)
-        The features; an array where all the vectors are dense.
+        The features; an array if all vectors are dense.
     label, fold : array of int, shape (rows,)
-        Class and fold; fold -1 is no fold of any problem.
+        Class and fold; a row with fold -1 is in every problem.
     weight : array of float, shape (rows,)
         Weight of each row.
     """
@@ -33,7 +33,7 @@ class Rows(NamedTuple):
 
     @property
     def classes(self) -> int:
-        """The highest label + 1."""
+        """Largest label plus 1."""
         return int(self.label.max()) + 1
 
     @property
@@ -42,9 +42,9 @@ class Rows(NamedTuple):
         return not isinstance(self.x, np.ndarray)
 
     def kept(self, folds: int) -> Floats:
-        """Return each row's weight in each problem, shape (rows, folds + 1).
+        """Return the weight of each row in each problem, shape (rows, folds + 1).
 
-        Problem i is fitted without fold i, the last one with all rows.
+        Problem i omits fold i, and the last problem omits nothing.
         """
         kept: Floats = self.weight[:, None] * (self.fold[:, None] != np.arange(folds + 1))
         return kept
@@ -56,14 +56,14 @@ def read_rows(batches: Iterable[Any]) -> Rows | None:
     Returns
     -------
     Rows or None
-        None where there are no rows or more than `MAX_VALUES` numbers, and where a vector is null,
-        holds a NaN or differs in size from others, a label is no whole number from 0 on, or a
-        weight is negative or null.
+        None if there are no rows or more than `MAX_VALUES` numbers, if a vector is null, holds NaN
+        or has another size than the others, if a label is not a whole number from 0, or if a weight
+        is negative or null.
 
     Notes
     -----
-    A vector column is a struct in Arrow, as Spark keeps it: type (0 sparse, 1 dense), size, indices
-    and values.
+    In Arrow, a vector column is a struct as in Spark: type (0 sparse, 1 dense), size, indices and
+    values.
     """
     found: list[list[NDArray[Any]]] = []
     size = 0
@@ -101,7 +101,7 @@ def read_rows(batches: Iterable[Any]) -> Rows | None:
 def _matrix(
     dense: NDArray[np.bool_], width: int, counts: NDArray[Any], values: Floats, given: NDArray[Any]
 ) -> Any:
-    """Return vectors as one matrix; `given` are the column numbers of the sparse ones' values."""
+    """Return vectors as one matrix; `given` has the column numbers of values of sparse vectors."""
     from scipy.sparse import csr_array
 
     if dense.all():
@@ -115,11 +115,11 @@ def _matrix(
 
 
 def _lists(column: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the lengths of the lists of an Arrow column, and all their values; null is empty."""
+    """Return lengths and concatenated values of an Arrow column of lists; null is empty."""
     ends = column.offsets.to_numpy()
     return np.diff(ends), column.values.to_numpy(zero_copy_only=False)[ends[0] : ends[-1]]
 
 
 def _array(column: Any, kind: type[Any]) -> NDArray[Any]:
-    """Return an Arrow column of numbers; null is NaN."""
+    """Return an Arrow column of numbers as an array; null becomes NaN."""
     return np.asarray(column.to_numpy(zero_copy_only=False)).astype(kind)

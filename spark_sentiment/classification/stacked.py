@@ -92,9 +92,9 @@ class Stacked(
 
     Fit splits the rows into folds. It fits each classifier once per fold, on all other folds, and
     gets probabilities for rows that the classifier has not seen. A multinomial logistic regression
-    learns from the logarithms of these probabilities how much to trust each classifier on each
-    class. On the same rows, fit chooses the thresholds that maximise macro-F1. At the end, it fits
-    each classifier on all rows.
+    learns from the logarithms of these probabilities how to weight each classifier for each class.
+    On the same rows, fit chooses the thresholds that maximise macro-F1. At the end, it fits each
+    classifier on all rows.
 
     The classifiers may predict a finer label than `labelCol`, such as a rating of five levels for a
     sentiment of three classes: the second level learns the meaning of each finer class.
@@ -134,15 +134,16 @@ class Stacked(
     -----
     Fit ignores rows with a null label. A hash of `seed` and of the columns that fit reads gives the
     fold, so the same rows give the same folds for any partitioning, and equal rows share a fold. A
-    class that the other folds lack has probability 0 there.
+    class that the other folds lack has probability 0 in this fold.
 
     Cost: ``numFolds + 1`` fits of each classifier on rows kept in memory and on disk, one small fit
-    and two aggregations. Up to 200,000 rows, of at most 16 million numbers, one Python task of some
-    400 MB makes all fits of MLlib's multinomial ``LogisticRegression`` with L2, and of its
-    ``NaiveBayes`` of terms, by MLlib's own steps; classifiers on the same columns share it. Larger
-    tables and other classifiers have their own ``fit``. The rows are a checkpoint: in the session's
-    checkpoint folder where one is set, else on the executors, where the loss of one fails the fit.
-    The driver holds the coefficients, and at most 500,000 cells of a histogram.
+    and two aggregations. Up to 200,000 rows and 16 million numbers, one Python task of some 400 MB
+    computes all fits of MLlib's multinomial ``LogisticRegression`` with L2, and of its
+    ``NaiveBayes`` of terms, with the same steps as MLlib; classifiers on the same columns share the
+    task. Larger tables and other classifiers use their own ``fit``. The rows are checkpointed: in
+    the session's checkpoint folder if it is set, otherwise on the executors; then the loss of an
+    executor fails the fit. The driver holds the coefficients, and at most 500,000 cells of a
+    histogram.
 
     References
     ----------
@@ -208,7 +209,7 @@ class Stacked(
         return twin
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema that the model yields; raise SchemaError where it cannot."""
+        """Return the output schema of the model; raise SchemaError if a column is wrong."""
         find(schema, self.uid, self.getLabelCol(), NumericType)
         out = self._appended(schema)
         for inner in self._named():
@@ -221,7 +222,7 @@ class Stacked(
 
     @classmethod
     def read(cls) -> "MLReader[Stacked]":
-        """Return the reader of what `write` saves."""
+        """Return a reader of saved stages."""
         return _EstimatorReader()
 
     def _named(self) -> list[Estimator[Any]]:
@@ -270,8 +271,8 @@ class Stacked(
         wrong = [label for label in counts if label < 0 or label != int(label)]
         if wrong:
             raise DataError(
-                f"{self.uid}: column '{self.getLabelCol()}' holds {wrong[0]}; classes are whole "
-                "numbers from 0 on"
+                f"{self.uid}: column '{self.getLabelCol()}' holds {wrong[0]}; classes must be "
+                "whole numbers from 0"
             )
         return counts
 
@@ -302,9 +303,9 @@ class StackedModel(Stage, Model, _Columns, MLReadable["StackedModel"], MLWritabl
     models : list of Model
         The fitted classifiers.
     top : LogisticRegressionModel
-        The second level; its ``thresholds`` are the tuned ones.
+        The second level, with the tuned ``thresholds``.
     widths : list of int
-        Number of probabilities that each classifier gives.
+        Number of probabilities that each classifier returns.
 
     Notes
     -----
@@ -342,7 +343,7 @@ class StackedModel(Stage, Model, _Columns, MLReadable["StackedModel"], MLWritabl
         return twin
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema `transform` yields; raise SchemaError where it cannot."""
+        """Return the output schema of `transform`; raise SchemaError if a column is wrong."""
         for model in self.models:
             find(schema, self.uid, model.getFeaturesCol(), type(VECTOR))
         return self._appended(schema)
@@ -354,12 +355,14 @@ class StackedModel(Stage, Model, _Columns, MLReadable["StackedModel"], MLWritabl
 
     @classmethod
     def read(cls) -> "MLReader[StackedModel]":
-        """Return the reader of what `write` saves."""
+        """Return a reader of saved models."""
         return _ModelReader()
 
     def _second(self) -> LogisticRegressionModel:
         if self.top is None:
-            raise DataError(f"{self.uid}: it was not fitted; get one from Stacked.fit or load")
+            raise DataError(
+                f"{self.uid}: the model was not fitted; get one from Stacked.fit or load"
+            )
         return self.top
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
@@ -390,7 +393,7 @@ def _scored(models: Sequence[Any], widths: Sequence[int], data: DataFrame) -> Da
 
 
 def _padded(probability: str, width: int) -> Column:
-    """Return a model's probabilities as an array, with 0 for last classes that it does not know."""
+    """Return the probabilities of a model as an array of length `width`, padded with 0."""
     known = to_array(F.col(probability))
     return F.slice(F.concat(known, F.array_repeat(F.lit(0.0), width)), 1, width)
 
@@ -414,7 +417,7 @@ def _classifiers(value: Any) -> list[Estimator[Any]]:
     for item in classifiers:
         needed = ("featuresCol", "labelCol", *(f"{name}Col" for name in _OUTPUTS))
         if not isinstance(item, Estimator) or not all(map(item.hasParam, needed)):
-            raise TypeError(f"expected Estimators that give probabilities, got {item!r}")
+            raise TypeError(f"expected Estimators with probabilities, got {item!r}")
     return classifiers
 
 

@@ -16,7 +16,7 @@ LIMIT = 3.0
 """Largest offset to try, up or down, in units of log-probability."""
 
 _STEP = 0.05
-_FLOOR = -round(2 * LIMIT / _STEP) - 1  # this far below the best, no offsets can lift a class
+_FLOOR = -round(2 * LIMIT / _STEP) - 1  # so far below the best, no offsets can select a class
 _MAX_CELLS = 500_000
 _SMOOTH = 5  # half width, in steps, of the window that scores are averaged over
 _ROUNDS = 10
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 def margins(
     data: DataFrame, label: str, probability: str, classes: int
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Summarise labels and probabilities in one pass, as a histogram small enough for the driver.
+    """Return labels and probabilities as a histogram for the driver, in one pass.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def margins(
     -------
     labels : array of int, shape (n,)
     scores : array of float, shape (n, classes)
-        Log-probability minus the largest of its row, to the nearest 0.05, -6.05 at the least.
+        Log-probability minus the largest of its row, to the nearest 0.05, at least -6.05.
     weights : array of float, shape (n,)
-        Rows in the cell.
+        Number of rows in the cell.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Text -> sentence vector, by a BERT-family checkpoint, inside Spark or in plain Python."""
+"""Embed texts as sentence vectors by a BERT-family checkpoint, in Spark or in one process."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -176,23 +176,25 @@ class BertEmbeddings(
     modelPath: Param[str] = Param(
         Params._dummy(), "modelPath", "checkpoint folder; unset: the installed package", string
     )
-    engine: Param[str] = Param(Params._dummy(), "engine", "what runs the model", one_of(*ENGINES))
+    engine: Param[str] = Param(
+        Params._dummy(), "engine", "engine that runs the model", one_of(*ENGINES)
+    )
     precision: Param[str] = Param(
-        Params._dummy(), "precision", "what it computes in", one_of(*PRECISIONS)
+        Params._dummy(), "precision", "precision of the computation", one_of(*PRECISIONS)
     )
     pooling: Param[str] = Param(
-        Params._dummy(), "pooling", "how token vectors become one", one_of("auto", *POOLINGS)
+        Params._dummy(), "pooling", "how to combine token vectors", one_of("auto", *POOLINGS)
     )
     normalize: Param[bool] = Param(
-        Params._dummy(), "normalize", "length 1; unset: as the checkpoint says", boolean
+        Params._dummy(), "normalize", "scale to length 1; unset: as in the checkpoint", boolean
     )
     numLayers: Param[int] = Param(
         Params._dummy(), "numLayers", "layers to run, from the first; unset: all", integer(1)
     )
     maxLength: Param[int] = Param(
-        Params._dummy(), "maxLength", "tokens kept; unset: as the checkpoint says", integer(3)
+        Params._dummy(), "maxLength", "tokens kept; unset: as in the checkpoint", integer(3)
     )
-    batchSize: Param[int] = Param(Params._dummy(), "batchSize", "texts at once", integer(1))
+    batchSize: Param[int] = Param(Params._dummy(), "batchSize", "texts per inference", integer(1))
     checksum: Param[str] = Param(
         Params._dummy(), "checksum", "SHA-256 of the weights; unset: not checked", string
     )
@@ -219,7 +221,7 @@ class BertEmbeddings(
     setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema `transform` yields; raise SchemaError where it cannot."""
+        """Return the output schema of `transform`; raise SchemaError if a column is wrong."""
         out = StructField(self.getOutputCol(), VECTOR)
         return appended(schema, self.uid, [self.getInputCol()], StringType, out)
 
@@ -309,7 +311,7 @@ def _length(converted: Converted, asked: int | None) -> int:
     if asked > converted.positions:
         raise CheckpointError(
             f"model {converted.fingerprint}: maxLength is {asked}, its position table ends at "
-            f"{converted.positions}; set maxLength to that at most"
+            f"{converted.positions}; set maxLength to at most that"
         )
     return asked
 

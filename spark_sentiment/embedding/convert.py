@@ -1,9 +1,9 @@
 """Convert a BERT-family checkpoint, without torch, to one ONNX file that includes pooling.
 
-The file serves every engine: OpenVINO and onnxruntime in `BertEmbeddings`, and Spark NLP's
-BertSentenceEmbeddings. It takes ``input_ids``, ``attention_mask`` and ``token_type_ids`` (int64,
-[batch, tokens]) and gives ``last_hidden_state`` (float32, [batch, width]): the name is the one
-Spark NLP looks for, the value one vector a text. Texts must be padded on the right.
+All engines use the same file: OpenVINO and onnxruntime in `BertEmbeddings`, and Spark NLP's
+BertSentenceEmbeddings. Its inputs are ``input_ids``, ``attention_mask`` and ``token_type_ids``
+(int64, [batch, tokens]). Its output is one vector per text (float32, [batch, width]); it has the
+name ``last_hidden_state``, which Spark NLP requires. Texts must be padded on the right.
 """
 
 import hashlib
@@ -58,12 +58,12 @@ class Converted:
 
     @property
     def model(self) -> Path:
-        """The ONNX file; its name has the fingerprint, so it can be sent alone."""
+        """The ONNX file; its name is unique because it contains the fingerprint."""
         return Path(self.folder, f"{self.fingerprint}.onnx")
 
     @property
     def tokenizer(self) -> Path:
-        """The tokenizer's file, with neither padding nor truncation set."""
+        """The file of the tokenizer, without padding and truncation."""
         return Path(self.folder, f"{self.fingerprint}.json")
 
 
@@ -76,7 +76,7 @@ def convert(
     checksum: str | None = None,
     spark: SparkSession | None = None,
 ) -> Converted:
-    """Return the ONNX form of a checkpoint, from the cache if it is there.
+    """Return the ONNX file of a checkpoint, from the cache if it was converted before.
 
     Parameters
     ----------
@@ -104,12 +104,12 @@ def convert(
     Raises
     ------
     CheckpointError
-        If the folder lacks a part, a part is damaged, or the model is of an unknown family.
+        If a part is missing or damaged, or the family of the model is not supported.
 
     Notes
     -----
-    The first call of a model reads its weights once and writes as much again (1 s for MiniLM's
-    90 MB); later calls only hash the weights, once a process.
+    The first call for a model reads its weights and writes a file of the same size (1 s for the
+    90 MB of MiniLM). Later calls only hash the weights, once per process.
 
     Examples
     --------
@@ -155,7 +155,8 @@ def _converted(source: Checkpoint, pooling: str, normalize: bool, layers: int | 
     settings = final / "settings.json"
     if settings.is_file():
         return Converted(folder=str(final), **json.loads(settings.read_text("utf-8")))
-    # Slow to import, and Spark's workers, which import this module as well, never convert.
+    # Imported here: the import is slow, and Spark's workers, which import this module, do not
+    # need it.
     from spark_sentiment.embedding.graph import build
 
     log.info("converting checkpoint %s into %s", source.folder, final)
@@ -183,7 +184,7 @@ def _tokenizer(source: Checkpoint) -> Tokenizer:
     path = source.folder / "tokenizer.json"
     try:
         tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises Exception itself
+    except Exception as error:  # the tokenizers library raises plain Exception
         raise source.failure(
             "tokenizer.json", f"cannot be read ({error})", "fetch the checkpoint again"
         ) from error

@@ -64,7 +64,7 @@ class Encoder:
     """
 
     def __init__(self, plan: Plan) -> None:
-        if plan.threads == 1:  # other workers use the other cores: no thread pool of its own
+        if plan.threads == 1:  # other workers use the other cores: do not start a thread pool
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._plan = plan
         self._lock = Lock()
@@ -73,7 +73,7 @@ class Encoder:
         self._tokenizer.enable_truncation(plan.max_length)
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed `texts`: float32, [texts, width], in their order; an equal text is run once."""
+        """Embed `texts`: float32, [texts, width], in order; equal texts are computed once."""
         distinct = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         with self._lock:
             vectors = self._embedded(list(distinct))
@@ -98,7 +98,7 @@ class Encoder:
                 ids[row, : sizes[place]] = tokens[place]
             mask = (np.arange(length) < sizes[chosen, None]).astype(np.int64)
             vectors[chosen] = self._run(ids, mask)
-        if plan.converted.normalize:  # the graph did, but in bf16 its result is 1 to two digits
+        if plan.converted.normalize:  # in bf16, the graph normalizes only to about two digits
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
 
@@ -110,7 +110,7 @@ def encoder(plan: Plan) -> Encoder:
 
 
 def cores() -> int:
-    """Return how many processors this process may use.
+    """Return the number of processors that this process may use.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def cores() -> int:
 
 
 def on_this_machine(path: Path) -> Path:
-    """Return `path`, or the place to which Spark has sent the file on an executor."""
+    """Return `path`, or on an executor the path to which Spark has sent the file."""
     if path.is_file():
         return path
     from pyspark import SparkFiles
@@ -129,7 +129,7 @@ def on_this_machine(path: Path) -> Path:
     brought = Path(SparkFiles.get(path.name))
     if not brought.is_file():
         raise CheckpointError(
-            f"model file {path} is not on this machine, nor did Spark bring it: the driver's "
+            f"model file {path} is not on this machine, and Spark did not send it: the driver's "
             "cache folder was emptied while the job ran; start the job again"
         )
     return brought

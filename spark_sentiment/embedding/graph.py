@@ -1,4 +1,4 @@
-"""The ONNX graph of a BERT-family encoder, node by node, from the tensors of a checkpoint."""
+"""Build the ONNX graph of a BERT-family encoder from the tensors of a checkpoint."""
 
 import math
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 from spark_sentiment.embedding.checkpoint import Checkpoint, Weights
 
-# What onnxruntime 1.19, the one inside Spark NLP 5.5, still reads.
+# Newest versions that onnxruntime 1.19 reads, which is part of Spark NLP 5.5.
 _OPSET, _IR = 17, 9
 _LIMIT = 1_900_000_000  # bytes; a protobuf message must stay below 2 GiB
-_MASKED = -1e4  # added to the score of a padding token: exp() of it is 0, in float16 as well
+_MASKED = -1e4  # added to the score of a padding token; its exp() is 0, also in float16
 
 
 @dataclass(frozen=True)
 class _Names:
-    """Where a family keeps the tensors of layer i."""
+    """Names of the tensors of a layer in a family of models."""
 
     layer: str
     query: str
@@ -68,7 +68,7 @@ _MPNET = _Names(
 
 
 class _Graph:
-    """Collects the nodes and constants of an ONNX graph; each method returns a tensor's name."""
+    """Nodes and constants of an ONNX graph; each method returns the name of a tensor."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -94,7 +94,7 @@ class _Graph:
 
 
 class _Encoder:
-    """Builds one checkpoint's graph."""
+    """Builds the graph of a checkpoint."""
 
     def __init__(self, source: Checkpoint, layers: int | None = None) -> None:
         self.source = source
@@ -109,7 +109,7 @@ class _Encoder:
         self.names = {"distilbert": _DISTILBERT, "mpnet": _MPNET}.get(source.family, _BERT)
 
     def linear(self, x: str, name: str, inputs: int, outputs: int, scale: float = 1.0) -> str:
-        """Apply a dense layer; `scale` multiplies its result, at no cost."""
+        """Apply a dense layer; `scale` multiplies its weights, and so its result."""
         weight = self.weights.get(f"{name}.weight", outputs, inputs).T * np.float32(scale)
         bias = self.weights.get(f"{name}.bias", outputs) * np.float32(scale)
         product = self.graph.add("MatMul", x, self.graph.constant(f"{name}.weight", weight))
@@ -122,7 +122,7 @@ class _Encoder:
         return self.graph.add("LayerNormalization", x, scale, shift, axis=-1, epsilon=self.epsilon)
 
     def embedded(self) -> str:
-        """Sum what a token, its position and its type say: [batch, tokens, width]."""
+        """Return the sum of the embeddings of token, position and type: [batch, tokens, width]."""
         graph, config, family = self.graph, self.source.config, self.source.family
         width = int(config.get("embedding_size", self.width)) if family == "electra" else self.width
         words = self.weights.get(
@@ -135,7 +135,7 @@ class _Encoder:
         kinds = 0 if family in ("distilbert", "mpnet") else int(config.get("type_vocab_size", 2))
         if kinds:
             types = self.weights.get("embeddings.token_type_embeddings.weight", kinds, width)
-            if kinds == 1:  # every token's type is 0, whatever the caller feeds
+            if kinds == 1:  # the type of every token is 0, for any input
                 places = places + types[0]
             else:
                 typed = graph.add("Gather", graph.constant("types", types), "token_type_ids")
@@ -150,11 +150,11 @@ class _Encoder:
         return x
 
     def length(self) -> str:
-        """Return the number of tokens, as a list of one."""
+        """Return the number of tokens, as a tensor of one element."""
         return self.graph.add("Shape", "input_ids", start=1, end=2)
 
     def activated(self, x: str) -> str:
-        """Apply the activation that config.json names."""
+        """Apply the activation of config.json."""
         graph, kind = self.graph, self.source.config.get("hidden_act", "gelu")
         if kind == "relu":
             return graph.add("Relu", x)
@@ -173,9 +173,9 @@ class _Encoder:
         )
 
     def bias(self, mask: str) -> str:
-        """Return what is added to attention scores: [batch or 1, heads or 1, tokens or 1, tokens].
+        """Return the bias of attention scores: [batch or 1, heads or 1, tokens or 1, tokens].
 
-        `mask` is 1 where a token counts and 0 where it pads.
+        `mask` is 1 for a token and 0 for padding.
         """
         graph = self.graph
         absent = graph.add("Sub", graph.number(1.0), mask)
@@ -193,7 +193,7 @@ class _Encoder:
         return graph.add("Add", bias, near)
 
     def layer(self, x: str, bias: str, number: int) -> str:
-        """Apply one layer: every token looks at every other, then each is worked on alone."""
+        """Apply one layer: self-attention, then the feed-forward network."""
         graph, names = self.graph, self.names
         at = names.layer.format(number)
         size = self.width // self.heads
@@ -217,7 +217,7 @@ class _Encoder:
         return self.norm(graph.add("Add", y, x), at + names.norm, self.width)
 
     def pooled(self, x: str, mask: str, pooling: str) -> str:
-        """Make one vector of the tokens': [batch, width]."""
+        """Combine the vectors of the tokens to one vector: [batch, width]."""
         graph = self.graph
         if pooling == "cls":
             return graph.add("Gather", x, graph.constant("first", np.array(0, np.int64)), axis=1)
@@ -276,13 +276,13 @@ def build(
     Parameters
     ----------
     source : Checkpoint
-        As `checkpoint.read` gives it.
+        Result of `checkpoint.read`.
     pooling : {'mean', 'cls', 'max'}
-        How token vectors become one.
+        How to combine token vectors.
     normalize : bool
-        Whether vectors get length 1.
+        Whether to scale vectors to length 1.
     layers : int, optional
-        How many layers, from the first, are in the model; all by default.
+        Number of layers of the model, from the first; all by default.
 
     Returns
     -------
@@ -292,17 +292,17 @@ def build(
     Raises
     ------
     CheckpointError
-        Where a tensor is missing or of another shape than ``config.json`` says.
+        If a tensor is missing, or its shape does not match ``config.json``.
     """
     return _Encoder(source, layers).built(pooling, normalize)
 
 
 def relative_buckets(length: int, buckets: int = 32, reach: int = 128) -> NDArray[np.int64]:
-    """Return the bucket of the distance from each token to each other: [length, length].
+    """Return the bucket of the distance from each token to each other token: [length, length].
 
-    One half of the buckets is for tokens on the left, the other for those on the right. In each
-    half the nearer distances have a bucket of their own, the farther share them on a logarithmic
-    scale up to `reach` (Raffel et al., 2020, section 2.1; MPNet uses it).
+    One half of the buckets is for tokens on the left, the other half for tokens on the right. In
+    each half, small distances have one bucket each, and larger distances share buckets on a
+    logarithmic scale up to `reach` (Raffel et al., 2020, section 2.1; MPNet uses it).
 
     Examples
     --------

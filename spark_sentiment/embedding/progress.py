@@ -11,8 +11,8 @@ from pyspark import Accumulator, SparkContext
 class EmbeddingProgress:
     """Counts the rows that a `BertEmbeddings` stage has embedded, while a job runs.
 
-    Each task adds its rows when it ends, so the count moves in steps of a partition: some
-    partitions per core make it smooth. A task that is run again is counted again.
+    Each task adds its rows when it ends, so the count grows by a partition at a time; with several
+    partitions per core it grows smoothly. A task that runs again is counted again.
 
     Examples
     --------
@@ -30,7 +30,7 @@ class EmbeddingProgress:
         self._counters: dict[str, Accumulator[int]] = {}
 
     def counter(self, context: SparkContext) -> Accumulator[int]:
-        """Return the accumulator that this session's tasks add to."""
+        """Return the accumulator to which the tasks of this session add."""
         session = str(context.applicationId)
         if session not in self._counters:
             self._counters[session] = context.accumulator(0)
@@ -38,7 +38,7 @@ class EmbeddingProgress:
 
     @property
     def rows(self) -> int:
-        """Rows embedded so far, nulls included, in all jobs of this stage."""
+        """Number of rows embedded so far by all jobs of this stage, including nulls."""
         return sum(counter.value for counter in self._counters.values())
 
     @contextmanager
@@ -50,14 +50,14 @@ class EmbeddingProgress:
         Parameters
         ----------
         total : int
-            Rows that the body will embed.
+            Number of rows that the body embeds.
         say : callable
-            Takes a line such as ``12000 of 23486 rows, 402 rows/s, 29 s left``.
+            Function that prints a line such as ``12000 of 23486 rows, 402 rows/s, 29 s left``.
         every : float, default 5.0
             Seconds between lines.
         """
         done, began, before = threading.Event(), time.monotonic(), self.rows
-        ended: list[float] = []  # when the last row was there; writing them may take longer
+        ended: list[float] = []  # time of the last embedded row; writing the rows may take longer
 
         def line() -> str:
             rows = self.rows - before

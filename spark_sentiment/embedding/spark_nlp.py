@@ -1,4 +1,4 @@
-"""Run the same ONNX file in Spark NLP, for a Pipeline of annotators and our stages.
+"""Run the same ONNX file in Spark NLP, for a Pipeline of annotators and stages of this library.
 
 Spark NLP is an optional extra, and its jar must be on the class path before the session starts::
 
@@ -25,9 +25,9 @@ SPARK_NLP_PACKAGES = (
     "com.johnsnowlabs.nlp:spark-nlp_2.12:5.5.3",
     "org.tensorflow:tensorflow-core-api:0.4.2",
 )
-"""Maven coordinates to start a session with."""
+"""Maven coordinates for the start of a session."""
 
-# Native parts that Maven Central does not have for this version; ONNX needs none of them.
+# Native parts that Maven Central does not have for this version, and that ONNX does not need.
 _EXCLUDES = (
     "com.johnsnowlabs.nlp:tensorflow-cpu_2.12",
     "com.johnsnowlabs.nlp:jsl-llamacpp-cpu_2.12",
@@ -80,8 +80,8 @@ def spark_nlp_chain(
     inputCol : str
         Column to read, of type string.
     outputCol : str
-        Column to add, a dense vector. It is null for a null text, and the vector of no words for an
-        empty or blank text.
+        Column to add, a dense vector. It is null for a null text. An empty or blank text gets the
+        model's vector for no words.
     modelPath, pooling, normalize, numLayers, maxLength, checksum
         As the Params of `BertEmbeddings`.
     batchSize : int, default 8
@@ -171,14 +171,14 @@ def _saved_model(converted: Converted) -> Path:
     if kind != "WordPiece":
         raise CheckpointError(
             f"model {converted.fingerprint}: its tokenizer is a {kind}; Spark NLP's "
-            "BertSentenceEmbeddings has WordPiece alone: use BertEmbeddings"
+            "BertSentenceEmbeddings supports only WordPiece: use BertEmbeddings"
         )
     words = {number: word for word, number in tokenizer.get_vocab(with_added_tokens=True).items()}
     lines = [words.get(number, f"[unused-{number}]") for number in range(max(words) + 1)]
     with draft_folder(final) as draft:
         try:
             os.link(converted.model, draft / "model.onnx")
-        except OSError:  # another disk, or one without links
+        except OSError:  # the folder is on another disk, or the disk does not support links
             shutil.copyfile(converted.model, draft / "model.onnx")
         (draft / "assets").mkdir()
         (draft / "assets" / "vocab.txt").write_text("\n".join(lines) + "\n", "utf-8")

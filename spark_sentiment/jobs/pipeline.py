@@ -272,7 +272,7 @@ def _check_words(stages: Sequence[Any], df: DataFrame) -> None:
             raise DataError(
                 f"reviews: column '{grams.getInputCol()}' has no word that occurs in "
                 f"{counter.getMinDF():.0f} reviews of the training part; leave an empty column out "
-                "(--set text.columns=[review_text]), learn from embeddings alone "
+                "(--set text.columns=[review_text]), learn only from embeddings "
                 "(--set features=[embedding]), or give more reviews"
             )
 

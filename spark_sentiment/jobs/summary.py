@@ -116,7 +116,7 @@ def bias(rows: Sequence[ReportRow], names: Sequence[str] = (), most: int = 10) -
         "",
         f"{len(clear):,} of {len(ends):,} intervals exclude 0. They are not corrected for the "
         "number of comparisons:",
-        "where no group differs, about 1 interval in 20 excludes 0 by chance.",
+        "if no group differs, about 1 interval in 20 excludes 0 by chance.",
     ]
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
 """Read and write reviews as CSV files; torn records are rejected.
 
-Spark's reader silently joins two records where a quote is left open. This module therefore compares
+Spark's reader silently joins two records if a quote is left open. This module therefore compares
 the raw text of each record with the text that its fields would be written as.
 """
 
@@ -299,7 +299,7 @@ def _whole_record(cells: list[str], delimiter: str) -> Column:
         return F.replace(text, F.lit("\r\n"), F.lit("\n"))
 
     def eat(rest: Column, cell: Column) -> Column:
-        """Remove one field and its delimiter from the front of `rest`; null if it is not there."""
+        """Remove one field and its delimiter from the front of `rest`; null if it is missing."""
         inside, bare = F.concat(quoted(cell), end), F.concat(cell, end)
         return F.when(rest.startswith(inside), F.substr(rest, F.length(inside) + 1)).when(
             ~cell.startswith('"') & rest.startswith(bare), F.substr(rest, F.length(bare) + 1)

@@ -98,7 +98,7 @@ class RatingLabeler(
     setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema `transform` yields; raise where it cannot."""
+        """Return the output schema of `transform`; raise an error if a Param or column is wrong."""
         for low, high in (
             (self.negativeMax, self.positiveMin),
             (self.ratingMin, self.ratingMax),

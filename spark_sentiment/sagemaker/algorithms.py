@@ -1,7 +1,7 @@
 """SageMaker's built-in algorithms: images, training formats and required settings.
 
-Accounts of images are those of the developer guide ("Docker Registry Paths and Example Code");
-hyperparameters are those of each algorithm's chapter there.
+The accounts of images are from the developer guide ("Docker Registry Paths and Example Code"), and
+the hyperparameters from its chapter about each algorithm.
 """
 
 from collections.abc import Mapping
@@ -202,13 +202,13 @@ ALGORITHMS = {
 
 
 def image_uri(algorithm: str, region: str) -> str:
-    """Return the address of the image of a built-in algorithm.
+    """Return the URI of the image of a built-in algorithm.
 
     Raises
     ------
     SageMakerError
-        If the algorithm is not SageMaker's, or its account in the region is not known; set Param
-        image then.
+        If the algorithm is not built in, or its account in the region is unknown. Set Param image
+        then.
 
     Examples
     --------
@@ -217,11 +217,11 @@ def image_uri(algorithm: str, region: str) -> str:
     """
     known = ALGORITHMS[algorithm]
     if not known.repository:
-        raise SageMakerError(f"algorithm '{algorithm}' is an image of your own: set Param image")
+        raise SageMakerError(f"algorithm '{algorithm}' needs your own image: set Param image")
     account = known.accounts.get(region)
     if account is None:
         raise SageMakerError(
-            f"the image of '{algorithm}' is not known in region '{region}', only in "
+            f"the image of '{algorithm}' is unknown in region '{region}', known in "
             f"{', '.join(sorted(known.accounts))}: set Param image"
         )
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"

@@ -84,21 +84,21 @@ def deploy_variants(
     ...     deploy_variants({"current": current, "candidate": candidate}, {"current": 9, "b": 1})
     ... except SchemaError as error:
     ...     print(error)
-    deploy_variants: weights are of ['b', 'current'], variants are ['candidate', 'current']
+    deploy_variants: weights name ['b', 'current'], the variants are ['candidate', 'current']
     >>> try:
     ...     deploy_variants({"current": current, "candidate": candidate})
     ... except SchemaError as error:
     ...     print(error)
-    deploy_variants: 'candidate' has algorithm 'xgboost-multiclass', the first model 'xgboost': one
-    endpoint is asked in one way
+    deploy_variants: 'candidate' has algorithm 'xgboost-multiclass', the first model 'xgboost': fit
+    all models of an endpoint with the same value
     """
     if not models:
-        raise SchemaError("deploy_variants: there is no model: give at least one, by name")
+        raise SchemaError("deploy_variants: models is empty: give at least one, by name")
     first = next(iter(models.values()))
     weights = weights or dict.fromkeys(models, 1.0)
     if set(weights) != set(models):
         raise SchemaError(
-            f"deploy_variants: weights are of {sorted(weights)}, variants are {sorted(models)}"
+            f"deploy_variants: weights name {sorted(weights)}, the variants are {sorted(models)}"
         )
     shares = _shares("deploy_variants", weights)
     for variant, model in models.items():
@@ -111,7 +111,7 @@ def deploy_variants(
     ]
     if len({part.key for part in parts}) > 1:
         raise SchemaError(
-            "deploy_variants: the models were fitted with different kmsKeys, an endpoint has one"
+            "deploy_variants: the models were fitted with different kmsKeys: fit them with one"
         )
     others = [replace(part, name=resources.unique_name("variant")) for part in parts[1:]]
     wanted = replace(parts[0], name=name, others=others)
@@ -150,7 +150,7 @@ def shift_traffic(
     ...     shift_traffic(SageMakerEndpointModel(endpointName="reviews"), {"candidate": -1})
     ... except SchemaError as error:
     ...     print(error)
-    shift_traffic: a weight is a number from 0, got {'candidate': -1}
+    shift_traffic: a weight must be a number from 0, got {'candidate': -1}
     """
     shares = _shares("shift_traffic", weights)
     name, site = model.getOrDefault(model.endpointName), model._site()
@@ -162,7 +162,7 @@ def shift_traffic(
         EndpointName=name,
         DesiredWeightsAndCapacities=desired,
     )
-    model._say(f"the shares of endpoint {name}'s variants are being changed")
+    model._say(f"changing the shares of the variants of endpoint {name}")
     hosting.await_service(model.uid, site, name, timeout, model._say)
     if model.isSet(model.deployment) and model._deployment().name == name:
         made = model._deployment()
@@ -177,7 +177,7 @@ def shift_traffic(
 def _shares(asked: str, weights: Mapping[str, float]) -> dict[str, float]:
     """Return the weights for AWS; raise SchemaError if one is not a number from 0."""
     if not all(isinstance(w, int | float) and w >= 0 for w in weights.values()):
-        raise SchemaError(f"{asked}: a weight is a number from 0, got {dict(weights)}")
+        raise SchemaError(f"{asked}: a weight must be a number from 0, got {dict(weights)}")
     return {name: float(weight) for name, weight in weights.items()}
 
 
@@ -190,7 +190,7 @@ def _check_alike(first: SageMakerEndpointModel, name: str, model: SageMakerEndpo
         if found != wanted:
             raise SchemaError(
                 f"deploy_variants: '{name}' has {param.name} {found!r}, the first model "
-                f"{wanted!r}: one endpoint is asked in one way"
+                f"{wanted!r}: fit all models of an endpoint with the same value"
             )
 
 
@@ -199,9 +199,8 @@ def _part(name: str, model: SageMakerEndpointModel, weight: float) -> Deployment
     made = model._deployment()
     if "InstanceType" not in made.variant or made.asynchronous or made.others:
         raise SageMakerError(
-            f"{model.uid}: '{name}' was not fitted for an endpoint of its own that answers at "
-            "once: fit it with inference 'realtime' or 'none' (variants can be neither serverless "
-            "nor asynchronous)"
+            f"{model.uid}: '{name}' was not fitted for a real-time endpoint: fit it with inference "
+            "'realtime' or 'none' (variants can be neither serverless nor asynchronous)"
         )
     variant = {**made.variant, "VariantName": name, "InitialVariantWeight": weight}
     return replace(made, variant=variant, staging=None)

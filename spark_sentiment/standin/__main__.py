@@ -1,8 +1,9 @@
-# ruff: noqa: T201 - a command says where it serves
+# ruff: noqa: T201 - the command prints its address
 """Serve a local AWS: ``python -m spark_sentiment.standin [--port 5055] [-- COMMAND ...]``.
 
-Without a command it serves until Ctrl-C. With one, it serves while that runs, in an environment
-that names the stand-in and no account, and exits with its status.
+Without a command, it serves until Ctrl-C. With a command, it serves while the command runs, and
+exits with its status. The environment of the command has the address of the stand-in, and no
+settings of a real account.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from spark_sentiment.standin.service import StandIn
 
 
 def variables(aws: StandIn) -> dict[str, str]:
-    """Return the environment by which the AWS SDKs find the stand-in.
+    """Return the environment variables with which the AWS SDKs call the stand-in.
 
     Examples
     --------
@@ -38,13 +39,17 @@ def variables(aws: StandIn) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve, and return the exit status."""
+    """Run the stand-in, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m spark_sentiment.standin", description="Serve a local AWS."
     )
-    parser.add_argument("--port", type=int, default=5055, help="to listen on; 0 for any")
-    parser.add_argument("--seconds", type=float, default=0.5, help="that each state lasts")
-    parser.add_argument("command", nargs="*", metavar="-- COMMAND", help="to run meanwhile")
+    parser.add_argument("--port", type=int, default=5055, help="port to listen on; 0 for any")
+    parser.add_argument(
+        "--seconds", type=float, default=0.5, help="seconds that each state of a resource lasts"
+    )
+    parser.add_argument(
+        "command", nargs="*", metavar="-- COMMAND", help="command to run while it serves"
+    )
     given = parser.parse_args(arguments)
     try:
         aws = StandIn(seconds=given.seconds, port=given.port).start()
@@ -69,19 +74,20 @@ def _serve(aws: StandIn) -> int:
 
 
 def _run(command: list[str], aws: StandIn) -> int:
-    # No setting of a real account reaches the command.
+    # The command must not see settings of a real account.
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     try:
         running = subprocess.Popen(command, env=inherited | variables(aws))
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr)
         return 127
-    before = signal.signal(signal.SIGINT, lambda *_: None)  # the command has it from the terminal
+    # The terminal sends SIGINT to the command too.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     before_term = signal.signal(signal.SIGTERM, lambda *_: running.terminate())
     status = running.wait()
     signal.signal(signal.SIGINT, before)
     signal.signal(signal.SIGTERM, before_term)
-    return status if status >= 0 else 128 - status  # as a shell tells of a signal
+    return status if status >= 0 else 128 - status  # a shell's status for a signal
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
-"""What can go wrong on purpose: a request refused, a job failed, a container that says no.
+"""Errors that the stand-in raises on purpose.
 
 ::
 
     StandInError
     ├── ServiceError      AWS refuses the request: a status, a code and a message
     ├── JobError          a training or transform job ends Failed, with this reason
-    └── ContainerError    a model's container answers with a status of its own
+    └── ContainerError    a model's container answers with an error status
 """
 
 from typing import Any
 
 
 class StandInError(Exception):
-    """Base of all that the stand-in raises on purpose."""
+    """Base of all errors that the stand-in raises on purpose."""
 
 
 class ServiceError(StandInError):
@@ -21,13 +21,13 @@ class ServiceError(StandInError):
     Parameters
     ----------
     code : str
-        AWS's name of the error, such as 'ValidationException'.
+        Code of the error in AWS, such as 'ValidationException'.
     message : str
-        Its text.
+        Text of the error.
     status : int, default 400
-        Of the HTTP answer.
+        Status of the HTTP answer.
     **more
-        Further members of the answer's body.
+        Further members of the body of the answer.
     """
 
     def __init__(self, code: str, message: str, status: int = 400, **more: Any) -> None:
@@ -36,18 +36,18 @@ class ServiceError(StandInError):
 
 
 class JobError(StandInError):
-    """Why a job fails; the text is its FailureReason."""
+    """Failure of a job; the text is its FailureReason."""
 
 
 class ContainerError(StandInError):
-    """A status that a model's container answers in place of predictions.
+    """Error status that a model's container returns instead of predictions.
 
     Parameters
     ----------
     status : int
-        Such as 400 for a body that cannot be read, 415 for a content type that is not known.
+        HTTP status, such as 400 for an unreadable body, or 415 for an unknown content type.
     message : str, optional
-        What it says; the beginning of the request where none is given, as containers quote it.
+        Text of the error; by default the beginning of the request, because containers quote it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Faults on purpose: which requests fail, and what AWS sends when one does."""
+"""Fault injection: the requests that fail, and the answers of AWS to them."""
 
 import json
 import random
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# status, code and body of an answer that tells of a fault; of the runtime, and of all else
+# Status, code and body of an error answer, of the runtime and of all other services.
 _RUNTIME: dict[str, tuple[int, str | None, dict[str, Any]]] = {
-    # throttling of the runtime arrives without a code, and with a null message
+    # The runtime throttles with an answer that has no code, and a null message.
     "throttle": (400, None, {"message": None}),
     "424": (424, "ModelError", {"Message": "down", "OriginalStatusCode": 500}),
     "429": (429, "ModelNotReadyException", {"Message": "loading"}),
@@ -23,14 +23,15 @@ _CONTROL = {
     "429": (429, "TooManyRequestsException", {"message": "Rate exceeded"}),
 }
 FAULTS = (*_RUNTIME, "slow", "drop", "cut")
-"""All kinds: answers with an error; late by 2 s; none, the request undone; half, the rest done."""
+"""All kinds of faults: error answers by status; 'slow' delays the answer by 2 s; 'drop' closes the
+connection without executing the request; 'cut' executes it, and sends half of the answer."""
 
 SLOW_SECONDS = 2.0
 
 
 @dataclass
 class Faults:
-    """Lets a share of requests fail; the same each time for the same order of requests.
+    """Makes a share of requests fail, reproducibly for the same order of requests.
 
     Examples
     --------
@@ -55,28 +56,28 @@ class Faults:
         share: float = 1.0,
         seed: int = 7,
     ) -> None:
-        """Let requests fail from now on.
+        """Make requests fail from now on.
 
         Parameters
         ----------
         kinds : sequence of str
-            Some of `FAULTS`; each fault is one of them by chance.
+            Some of `FAULTS`; each fault is drawn from them.
         operation : str, optional
-            Of SageMaker or its runtime, such as 'InvokeEndpoint'; all where none is named. What
-            is set for one by name counts before what is set for all.
+            Operation of SageMaker or its runtime, such as 'InvokeEndpoint'; by default all
+            operations. Settings for one operation override those for all.
         share : float, default 1.0
-            Of its requests that fail.
+            Share of the requests that fail.
         seed : int, default 7
-            Of the chance.
+            Seed of the random numbers.
         """
         unknown = set(kinds) - set(FAULTS)
         if unknown or not kinds:
-            raise ValueError(f"kinds are some of {FAULTS}, not {sorted(unknown)}")
+            raise ValueError(f"kinds must be some of {FAULTS}, got {sorted(unknown)}")
         with self._lock:
             self._rules[operation] = (tuple(kinds), share, random.Random(seed))
 
     def clear(self) -> None:
-        """Let all requests through again."""
+        """Remove all faults."""
         with self._lock:
             self._rules.clear()
 
@@ -90,11 +91,11 @@ class Faults:
 
 
 def answer(fault: str, *, runtime: bool) -> tuple[int, str | None, bytes] | None:
-    """Return status, code and body that tell of `fault`; None where it is another kind."""
+    """Return status, code and body of the answer for `fault`; None if it is not an error answer."""
     told = (_RUNTIME if runtime else _CONTROL).get(fault)
     if told is None:
         return None
     status, code, content = told
-    if not runtime:  # whose protocol has the code in the body
+    if not runtime:  # the protocol of the control plane has the code in the body
         content = {"__type": code, **content}
     return status, code, json.dumps(content).encode()

@@ -1,4 +1,4 @@
-"""Models, endpoint configurations and endpoints: what is kept, and what an endpoint serves."""
+"""Models, endpoint configurations and endpoints, and the variants that an endpoint serves."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -13,16 +13,16 @@ from spark_sentiment.standin.storage import Storage, unpacked
 
 @dataclass(frozen=True)
 class Variant:
-    """A production variant while it serves.
+    """A production variant in service.
 
     Attributes
     ----------
     container : Container
-        What answers.
+        Function that answers requests.
     weight : float
-        Its share of the requests, relative to the others'.
+        Share of the requests, relative to the sum of all variants.
     config : mapping
-        As in ProductionVariants.
+        Configuration of the variant, as in ProductionVariants.
     """
 
     container: Container
@@ -32,7 +32,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Serving:
-    """What an endpoint serves: variants by name, and where asynchronous answers go."""
+    """Variants of an endpoint by name, and its AsyncInferenceConfig if it is asynchronous."""
 
     variants: Mapping[str, Variant]
     asynchronous: Mapping[str, Any] | None = None
@@ -44,7 +44,7 @@ class Hosting:
     Parameters
     ----------
     resources : Resources
-        Where they are kept.
+        Resources that hold them.
     """
 
     def __init__(self, resources: Resources) -> None:
@@ -62,12 +62,12 @@ class Hosting:
         }
 
     def serving(self, name: str) -> Serving | None:
-        """Return what an endpoint serves; None where there is none that is in service."""
+        """Return the variants of an endpoint; None if no endpoint with this name is in service."""
         with self._resources.lock:
             return self._serving.get(name)
 
     def serve(self, name: str, variants: Mapping[str, Variant]) -> None:
-        """Put an endpoint in service at once, in place of one of this name."""
+        """Put an endpoint in service at once; replace an endpoint with this name."""
         request = {"EndpointName": name, "EndpointConfigName": name}
         with self._resources.lock:
             if name in self._serving:
@@ -78,17 +78,17 @@ class Hosting:
     # --- models and configurations
 
     def create_model(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Keep a model; its artifact is read when an endpoint or a job loads it."""
+        """Create a model; its artifact is read when an endpoint or a job loads it."""
         given = [name for name in ("PrimaryContainer", "Containers") if name in request]
         if len(given) != 1:
             raise _invalid("A model has either a PrimaryContainer or Containers.")
         for one in _containers(request):
             if not one.get("Image"):
-                raise _invalid("the stand-in hosts models with an Image")
+                raise _invalid("the stand-in hosts only models with an Image")
         return {"ModelArn": self._resources.add(MODEL, request).arn}
 
     def create_config(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Keep an endpoint configuration, of models that are there."""
+        """Create an endpoint configuration of existing models."""
         variants = request["ProductionVariants"]
         names = [variant["VariantName"] for variant in variants]
         if len(set(names)) < len(names):
@@ -104,7 +104,7 @@ class Hosting:
         return {"EndpointConfigArn": self._resources.add(ENDPOINT_CONFIG, request).arn}
 
     def load(self, model: str, storage: Storage, *, in_batch: bool = False) -> Container:
-        """Return a model's containers, one after another; JobError where one does not load."""
+        """Return the chain of a model's containers; raise JobError if one does not load."""
         facts = self._resources.find(MODEL, model).facts
         steps = [_loaded(one, storage, in_batch) for one in _containers(facts)]
 
@@ -116,21 +116,21 @@ class Hosting:
         return container
 
     def _delete(self, kind: Any, request: dict[str, Any]) -> dict[str, Any]:
-        """Forget a model or a configuration; endpoints that were made of it keep serving."""
+        """Delete a model or a configuration; endpoints that use it continue to serve."""
         self._resources.remove(kind, request[f"{kind.stem}Name"])
         return {}
 
     # --- endpoints
 
     def create_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Begin to create an endpoint."""
+        """Start to create an endpoint."""
         config = self._config(request)
         made = self._resources.add(ENDPOINT, request, EndpointStatus="Creating")
         self._resources.start(lambda: self._deploy(made, config, "Failed"))
         return {"EndpointArn": made.arn}
 
     def update_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Begin to serve by another configuration; the old one serves until then."""
+        """Start to change the configuration; the old one serves until the change is done."""
         config = self._config(request)
         found = self._changing(request, "Updating")
         retained: dict[str, Variant] = {}
@@ -147,7 +147,7 @@ class Hosting:
         return {"EndpointArn": found.arn}
 
     def update_weights(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Begin to shift weights and instances between variants."""
+        """Start to change weights and instances of variants."""
         wanted = {one["VariantName"]: one for one in request["DesiredWeightsAndCapacities"]}
         serving = self.serving(request["EndpointName"])
         for name in wanted:
@@ -169,7 +169,7 @@ class Hosting:
         return {"EndpointArn": found.arn}
 
     def delete_endpoint(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Begin to delete an endpoint; it serves no more."""
+        """Start to delete an endpoint; it does not answer any more."""
         found = self._changing(request, "Deleting", "InService", "Failed")
         with self._resources.lock:
             self._serving.pop(found.name, None)
@@ -188,7 +188,7 @@ class Hosting:
         return config
 
     def _changing(self, request: Mapping[str, Any], status: str, *allowed: str) -> Resource:
-        """Set an endpoint's status, where it is one of those that allow it."""
+        """Set the status of an endpoint; raise ServiceError if its old status is not allowed."""
         with self._resources.lock:
             found = self._resources.find(ENDPOINT, request["EndpointName"])
             if found.status not in (allowed or ("InService",)):
@@ -199,7 +199,7 @@ class Hosting:
         return found
 
     def _deploy(self, endpoint: Resource, config: dict[str, Any], otherwise: str) -> None:
-        """Load all variants, then serve them; end in the status `otherwise` where one fails."""
+        """Load all variants, then serve them; set the status `otherwise` if one fails."""
         self._resources.wait()
         try:
             variants = {
@@ -234,24 +234,24 @@ def _containers(model: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _loaded(config: Mapping[str, Any], storage: Storage, in_batch: bool) -> Container:
-    """Return the container of a model's definition; JobError where it does not load."""
+    """Return the container of a model's definition; raise JobError if it does not load."""
     algorithm = algorithms.of_image(config["Image"])
     if "ModelDataUrl" not in config:
-        raise JobError("the stand-in loads a model from its ModelDataUrl alone")
+        raise JobError("the stand-in loads models only from a ModelDataUrl")
     files = unpacked(storage.get(config["ModelDataUrl"]))
     try:
         return ((in_batch and algorithm.load_in_batch) or algorithm.load)(files)
-    except Exception as error:  # whatever it is, the archive is at fault
+    except Exception as error:  # any error means that the archive is not a valid model
         raise JobError(
             "The container for the model did not pass the ping health check: the artifact at "
-            f"{config['ModelDataUrl']} is no model of {config['Image']}"
+            f"{config['ModelDataUrl']} is not a model of {config['Image']}"
         ) from error
 
 
 def _retaining(
     config: Mapping[str, Any], retained: Mapping[str, Variant], excluded: set[str]
 ) -> Mapping[str, Any]:
-    """Return a variant's configuration with what an update keeps of the running one."""
+    """Return a variant's configuration with the properties that an update retains."""
     before = retained.get(config["VariantName"])
     if before is None:
         return config

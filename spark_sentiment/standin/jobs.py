@@ -1,7 +1,7 @@
-"""Training jobs: created, moved through their states by a thread each, stopped, failed.
+"""Training jobs: create and stop them; a thread for each job runs it through its states.
 
-However many instances a job asks for, one process trains on all its data, also on what is
-ShardedByS3Key. Nothing is written to a checkpoint's path, and no job is interrupted for being spot.
+One process trains on all data of a job, for any number of instances, also for data with
+ShardedByS3Key. Checkpoints are not written, and spot jobs are not interrupted.
 """
 
 import math
@@ -32,7 +32,7 @@ _SAYS = {
 
 
 class _EndedError(Exception):
-    """The job is stopped, or out of time; the reason is its last SecondaryStatus."""
+    """The job was stopped or ran out of time; the text is its last SecondaryStatus."""
 
 
 class TrainingJobs:
@@ -41,7 +41,7 @@ class TrainingJobs:
     Parameters
     ----------
     resources : Resources
-        Where they are kept.
+        Resources that hold the jobs.
     """
 
     def __init__(self, resources: Resources) -> None:
@@ -53,7 +53,7 @@ class TrainingJobs:
         }
 
     def fail_next(self, reason: str) -> None:
-        """Let the next job that is created end Failed, with this FailureReason."""
+        """Make the next job that is created fail with this FailureReason."""
         self._failures.append(reason)
 
     def create(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class TrainingJobs:
         return {"TrainingJobArn": job.arn}
 
     def stop(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Ask a job to stop; it is Stopping for a while."""
+        """Stop a job; its status is Stopping until it has ended."""
         job = self._resources.find(TRAINING_JOB, request["TrainingJobName"])
         with self._resources.lock:
             if job.status != "InProgress":
@@ -104,7 +104,7 @@ class TrainingJobs:
         self._end(job, "Stopped", secondary)
 
     def _trained(self, job: Resource, failure: str | None) -> dict[str, Any]:
-        """Do the work of a job; return what Describe tells of it in the end."""
+        """Run a job; return the facts that Describe then adds."""
         facts, storage = job.facts, self._resources.storage
         self._pass(job)
         job.set(TrainingStartTime=now())
@@ -137,14 +137,14 @@ class TrainingJobs:
         storage = self._resources.storage
         source = config["DataSource"].get("S3DataSource")
         if source is None:
-            raise JobError("ClientError: the stand-in reads inputs of S3 alone")
+            raise JobError("ClientError: the stand-in reads only inputs on S3")
         if config.get("CompressionType") == "Gzip":
-            raise JobError("ClientError: the stand-in reads no compressed inputs")
+            raise JobError("ClientError: the stand-in does not read compressed inputs")
         bodies = [storage.get(uri) for uri, _ in storage.below(source)]
         return Channel(config["ChannelName"], config.get("ContentType"), bodies)
 
     def _pass(self, job: Resource) -> None:
-        """Let a state last; raise _EndedError where the job is stopped, or out of time."""
+        """Wait for the end of a state; raise _EndedError if the job is stopped or out of time."""
         limits = job.facts["StoppingCondition"]
         ends = [(math.inf, "")]
         if job.facts.get("EnableManagedSpotTraining"):
@@ -162,7 +162,7 @@ class TrainingJobs:
             raise _EndedError(why)
 
     def _step(self, job: Resource, secondary: str) -> None:
-        """Enter the next state, but not where Stop came first."""
+        """Enter the next state, unless the job is being stopped."""
         with self._resources.lock:
             if job.status == "InProgress":
                 _enter(job, secondary)
@@ -179,7 +179,7 @@ class TrainingJobs:
 
 
 def _enter(job: Resource, secondary: str, **facts: Any) -> None:
-    """Begin a state, and change the facts that change with it; the last one ends at once."""
+    """Begin a state and set its facts; a final state also ends at once."""
     time, transitions = now(), list(job.facts["SecondaryStatusTransitions"])
     if transitions:
         transitions[-1] = {**transitions[-1], "EndTime": time}
@@ -198,8 +198,8 @@ def _channels(request: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _check(request: Mapping[str, Any]) -> None:
-    """Refuse what botocore's model allows and the service does not."""
-    # The model has them optional for kinds of training that bring an image of no one's own.
+    """Raise ServiceError for requests that botocore's model allows and the service does not."""
+    # They are optional in the model, for kinds of training without an image.
     for name in ("AlgorithmSpecification", "ResourceConfig", "StoppingCondition"):
         if name not in request:
             where = name[0].lower() + name[1:]
@@ -207,7 +207,7 @@ def _check(request: Mapping[str, Any]) -> None:
             raise _invalid(f"1 validation error detected: {told}")
     specification = request["AlgorithmSpecification"]
     if "AlgorithmName" in specification or "TrainingImage" not in specification:
-        raise _invalid("the stand-in trains by TrainingImage; AlgorithmName names one of a market")
+        raise _invalid("the stand-in needs TrainingImage; it does not support AlgorithmName")
     resources = request["ResourceConfig"]
     if "InstanceGroups" not in resources and not (
         resources.get("InstanceType") and resources.get("InstanceCount")
@@ -233,7 +233,7 @@ def _check(request: Mapping[str, Any]) -> None:
         try:
             split(uri)
         except JobError as error:
-            raise _invalid(f"S3OutputPath {uri} is no address of S3") from error
+            raise _invalid(f"S3OutputPath {uri} is not an S3 URI") from error
 
 
 def _invalid(message: str) -> ServiceError:

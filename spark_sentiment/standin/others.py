@@ -1,6 +1,6 @@
-"""S3, STS and all other services but SageMaker: moto's, in this process.
+"""Serve S3, STS and all other services except SageMaker by moto, in this process.
 
-moto takes two seconds to import; that happens when the first request for it arrives.
+Importing moto takes two seconds, so it is imported when the first request for it arrives.
 """
 
 import io
@@ -16,16 +16,16 @@ _lock = threading.Lock()
 
 
 class Others:
-    """Answers what is not for SageMaker.
+    """Answers requests to services other than SageMaker.
 
     Parameters
     ----------
     port : int
-        That the requests come to.
+        Port that receives the requests.
     bucket : str
-        Of S3, that is there from the start.
+        Bucket that exists from the start.
     is_first : bool
-        Whether the state of moto, which is one for the whole process, begins empty.
+        Whether to clear the state of moto, which the whole process shares.
     """
 
     def __init__(self, port: int, bucket: str, *, is_first: bool) -> None:
@@ -72,11 +72,11 @@ class Others:
         return status, headers, content
 
     def _environ(self, method: str, path: str, headers: Message, body: bytes) -> dict[str, Any]:
-        """Return a request as WSGI has it."""
+        """Return the WSGI environment of a request."""
         from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY
 
         url = urlsplit(path)
-        # WSGI's strings are bytes, each a character.
+        # A WSGI string holds one byte per character.
         plain = unquote(url.path, encoding="utf-8").encode().decode("latin-1")
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
@@ -104,7 +104,7 @@ class Others:
                 environ[key] = value
             elif key != "TRANSFER_ENCODING":
                 environ[f"HTTP_{key}"] = value
-            if "_" in name:  # WSGI would lose it, and metadata of S3 may have one
+            if "_" in name:  # WSGI replaces underscores, which metadata of S3 may contain
                 spelled[f"HTTP_{key}"] = name
         environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = spelled
         return environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}

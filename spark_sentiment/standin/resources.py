@@ -1,4 +1,4 @@
-"""What SageMaker keeps: resources by kind and name, their tags, and how they are listed."""
+"""Store of SageMaker's resources by kind and name, with tags and listings."""
 
 import base64
 import binascii
@@ -20,20 +20,20 @@ _MOST_TAGS = 50
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of resource, by the words that the service uses for it.
+    """A kind of resource, with the words that the service uses for it.
 
     Attributes
     ----------
     stem : str
-        As in the names of its operations and members: 'TrainingJob'.
+        Word in names of operations and members, such as 'TrainingJob'.
     noun : str
-        As in an ARN: 'training-job'.
+        Word in an ARN, such as 'training-job'.
     words : str
-        As in messages: 'training job'.
+        Words in messages, such as 'training job'.
     is_job : bool
-        Jobs have errors of their own; their names are never free again.
+        Whether it is a job. Jobs have other messages, and their names cannot be used again.
     newest_first : bool
-        How the service lists them where it is not told.
+        Default order of a listing.
     """
 
     stem: str
@@ -43,13 +43,13 @@ class Kind:
     newest_first: bool = True
 
     def missing(self, arn: str) -> ServiceError:
-        """Return what the service says where there is no such resource."""
+        """Return the error of the service for a missing resource."""
         if self.is_job:
             return ServiceError("ValidationException", "Requested resource not found.")
         return ServiceError("ValidationException", f'Could not find {self.words} "{arn}".')
 
     def taken(self, arn: str) -> ServiceError:
-        """Return what the service says where the name is in use."""
+        """Return the error of the service for a name that is in use."""
         if not self.is_job:
             text = f'Cannot create already existing {self.words} "{arn}".'
             return ServiceError("ValidationException", text)
@@ -71,28 +71,28 @@ KINDS = (TRAINING_JOB, TRANSFORM_JOB, MODEL, ENDPOINT_CONFIG, ENDPOINT)
 
 @dataclass
 class Resource:
-    """One resource: `facts` are what Describe tells of it."""
+    """A resource; `facts` are the members that Describe returns."""
 
     kind: Kind
     name: str
     arn: str
     facts: dict[str, Any]
     tags: dict[str, str]
-    number: int  # in the order of creation
-    stop: threading.Event = field(default_factory=threading.Event)  # asked for by Stop...Job
+    number: int  # position in the order of creation
+    stop: threading.Event = field(default_factory=threading.Event)  # set by Stop...Job
 
     @property
     def status(self) -> str:
-        """Its status, as Describe calls it."""
+        """Status of the resource, as Describe returns it."""
         return str(self.facts.get(f"{self.kind.stem}Status", ""))
 
     def set(self, **facts: Any) -> None:
-        """Change what Describe tells, and when that was."""
+        """Change facts of the resource, and its LastModifiedTime."""
         self.facts |= {**facts, "LastModifiedTime": now()}
 
 
 def now() -> datetime:
-    """Return the time as the service has it: in UTC, to the millisecond."""
+    """Return the current time in UTC with milliseconds, as in the service."""
     time = datetime.now(UTC)
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
@@ -103,11 +103,11 @@ class Resources:
     Parameters
     ----------
     region : str
-        AWS region that ARNs name.
+        AWS region in ARNs.
     seconds : float
-        How long each state lasts.
+        Seconds that each state lasts.
     storage : Storage
-        S3.
+        Client of S3.
     """
 
     def __init__(self, region: str, seconds: float, storage: Storage) -> None:
@@ -122,11 +122,11 @@ class Resources:
     # --- one resource
 
     def arn(self, kind: Kind, name: str) -> str:
-        """Return a resource's ARN; the service writes the name in small letters there."""
+        """Return the ARN of a resource, which has the name in lower case."""
         return f"arn:aws:sagemaker:{self.region}:{ACCOUNT}:{kind.noun}/{name.lower()}"
 
     def add(self, kind: Kind, request: Mapping[str, Any], **facts: Any) -> Resource:
-        """Keep a new resource of what a request says; ServiceError where its name is taken."""
+        """Create a resource from a request; raise ServiceError if its name is in use."""
         name = request[f"{kind.stem}Name"]
         arn = self.arn(kind, name)
         with self.lock:
@@ -141,7 +141,7 @@ class Resources:
         return made
 
     def find(self, kind: Kind, name: str) -> Resource:
-        """Return a resource; ServiceError where there is none of this name."""
+        """Return a resource; raise ServiceError if it does not exist."""
         with self.lock:
             found = self._kept[kind].get(name)
         if found is None:
@@ -149,13 +149,13 @@ class Resources:
         return found
 
     def remove(self, kind: Kind, name: str) -> None:
-        """Forget a resource."""
+        """Remove a resource."""
         with self.lock:
             self.find(kind, name)
             del self._kept[kind][name]
 
     def describe(self, kind: Kind, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the facts of a resource that is old enough to be seen."""
+        """Return the facts of a resource, unless it is newer than `lag` seconds."""
         found = self.find(kind, request[f"{kind.stem}Name"])
         if not self._seen(found):
             raise kind.missing(found.arn)
@@ -164,7 +164,7 @@ class Resources:
     # --- many
 
     def list(self, kind: Kind, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a page of summaries, filtered and in the order that is asked for."""
+        """Return a page of summaries, filtered and sorted as requested."""
         with self.lock:
             found = [one for one in self._kept[kind].values() if self._seen(one)]
         found = [one for one in found if _wanted(one, request)]
@@ -187,7 +187,7 @@ class Resources:
     # --- tags
 
     def add_tags(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Add tags to the resource of an ARN; return all that it has."""
+        """Add tags to the resource of an ARN; return all its tags."""
         found = self._of_arn(request["ResourceArn"])
         with self.lock:
             _tag(found, request["Tags"])
@@ -199,7 +199,7 @@ class Resources:
         return {"Tags": page, **token}
 
     def delete_tags(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Take tags away; one that is not there is no error."""
+        """Remove tags; a missing tag is not an error."""
         found = self._of_arn(request["ResourceArn"])
         with self.lock:
             for key in request["TagKeys"]:
@@ -214,16 +214,16 @@ class Resources:
                         return one
         raise ServiceError("ValidationException", f"Could not find resource {arn}")
 
-    # --- the passing of time
+    # --- threads and time
 
     def start(self, work: Callable[[], None]) -> None:
-        """Do `work` in a thread of its own."""
+        """Run `work` in a new thread."""
 
         def run() -> None:
             try:
                 work()
             except Exception:
-                if not self._closing.is_set():  # else the stand-in is no longer there to be asked
+                if not self._closing.is_set():  # after that, errors are expected
                     traceback.print_exc()
 
         thread = threading.Thread(target=run, daemon=True)
@@ -232,11 +232,11 @@ class Resources:
         thread.start()
 
     def wait(self) -> None:
-        """Let a state last as long as it should."""
+        """Wait for the time that a state lasts."""
         self._closing.wait(self.seconds)
 
     def close(self) -> None:
-        """End all waiting, and wait for the threads."""
+        """Stop all jobs and waits, and wait for the threads."""
         self._closing.set()
         with self.lock:
             threads = list(self._threads)
@@ -272,7 +272,7 @@ def _wanted(one: Resource, request: Mapping[str, Any]) -> bool:
 def _page(
     found: list[Any], request: Mapping[str, Any], limit: str, default: int
 ) -> tuple[list[Any], dict[str, str]]:
-    """Return the items of a page, and the token of the next where there is one."""
+    """Return the items of a page, and the token of the next page if there is one."""
     begin = 0
     if "NextToken" in request:
         try:

@@ -1,4 +1,4 @@
-"""SageMaker's runtime: requests to endpoints, and the figures that are kept of them."""
+"""SageMaker's runtime: requests to endpoints, and statistics about them."""
 
 import json
 import random
@@ -23,12 +23,12 @@ from spark_sentiment.standin.resources import ACCOUNT, Resources
 
 SERVERLESS_BYTES = 4 * 2**20
 MOST_BYTES = 6_291_456
-"""Most bytes of a request to an endpoint; `SERVERLESS_BYTES` to a serverless one."""
+"""Largest size of a request to an endpoint; `SERVERLESS_BYTES` for a serverless one."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: the variant that gave it, its body, and the headers that belong to it."""
+    """An answer: the variant that answered, body, headers and status."""
 
     variant: str
     body: bytes
@@ -42,21 +42,21 @@ class Runtime:
     Parameters
     ----------
     resources : Resources
-        For threads of their own, and S3.
+        Resources with threads and S3.
     hosting : Hosting
-        What serves.
+        Endpoints in service.
 
     Attributes
     ----------
     latency : float
         Seconds that each answer takes.
     asked : Counter
-        Requests to endpoints by what became of them: the variant that answered, the kind of the
-        fault, 'refused' by the service or by the 'container'.
+        Number of requests by outcome: the variant that answered, the kind of the fault, 'refused'
+        (by the service) or 'container' (refused by the container).
     most_at_once : int
-        Most requests that were under way at the same time.
+        Largest number of concurrent requests.
     bodies : list of int
-        Bytes of each request.
+        Size in bytes of each request.
     """
 
     def __init__(self, resources: Resources, hosting: Hosting) -> None:
@@ -71,7 +71,7 @@ class Runtime:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Count a request while it lasts."""
+        """Count a request as concurrent while the block runs."""
         with self._lock:
             self._under_way += 1
             self.most_at_once = max(self.most_at_once, self._under_way)
@@ -82,12 +82,12 @@ class Runtime:
                 self._under_way -= 1
 
     def count(self, outcome: str) -> None:
-        """Count what became of a request."""
+        """Count the outcome of a request."""
         with self._lock:
             self.asked[outcome] += 1
 
     def checked(self, operation: str, request: Mapping[str, Any]) -> Serving:
-        """Return what serves a request; ServiceError where AWS would refuse it."""
+        """Return what serves a request; raise ServiceError if AWS would refuse the request."""
         name, size = request["EndpointName"], len(request["Body"])
         with self._lock:
             self.bodies.append(size)
@@ -100,7 +100,7 @@ class Runtime:
             raise _refused(f"Endpoint {name} of account {ACCOUNT} not found.")
         if (serving.asynchronous is None) == (operation == "InvokeEndpointAsync"):
             way = "asynchronous" if serving.asynchronous is not None else "real-time"
-            raise _refused(f"Endpoint {name} takes {way} requests alone.")
+            raise _refused(f"Endpoint {name} accepts only {way} requests.")
         target = request.get("TargetVariant")
         if target is not None and target not in serving.variants:
             raise _refused(f"Variant {target} not found for endpoint {name}.")
@@ -115,11 +115,11 @@ class Runtime:
         Parameters
         ----------
         request : mapping
-            As the members of InvokeEndpoint.
+            Members of InvokeEndpoint.
         serving : Serving
-            What `checked` returned.
+            Result of `checked`.
         late : float
-            Seconds that it takes longer, by a fault.
+            Additional seconds of a fault.
         """
         time.sleep(self.latency + late)
         name = request.get("TargetVariant") or self._choose(serving)
@@ -137,7 +137,7 @@ class Runtime:
         return Reply(name, found, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": name})
 
     def invoke_later(self, request: Mapping[str, Any], serving: Serving, late: float) -> Reply:
-        """Return where the answer will be, and write it there."""
+        """Return the URI of the answer, and write the answer to it in a thread."""
         name, told = self._choose(serving), str(uuid.uuid4())
         config = (serving.asynchronous or {}).get("OutputConfig", {})
         folder = request.get("S3OutputPathExtension", "").strip("/")
@@ -177,7 +177,7 @@ class Runtime:
 
 
 def request_of(path: str, headers: Message, body: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the operation that a path and headers name, and its members; "" where none.
+    """Return the operation of a path and its headers, with its members; "" if there is none.
 
     Examples
     --------
@@ -200,8 +200,8 @@ def request_of(path: str, headers: Message, body: bytes) -> tuple[str, dict[str,
 
 
 def model_error(error: ContainerError, body: bytes) -> ServiceError:
-    """Return what the service answers where a container does not."""
-    # As containers do: they quote what they were sent.
+    """Return the answer of the service for an error of a container."""
+    # Containers quote the request in their errors.
     said = error.message or body[:100].decode(errors="replace")
     return ServiceError(
         "ModelError", said, 424, OriginalMessage=said, OriginalStatusCode=error.status

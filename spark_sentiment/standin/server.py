@@ -1,4 +1,4 @@
-"""One port for all of AWS: SageMaker's control plane and runtime here, the rest by moto."""
+"""HTTP server for all services: control plane and runtime of SageMaker, and moto for the others."""
 
 import json
 import sys
@@ -22,20 +22,20 @@ Operation = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Service:
-    """What answers.
+    """Services behind the server.
 
     Attributes
     ----------
     operations : mapping of str to callable
-        Of the control plane, by name.
+        Operations of the control plane, by name.
     runtime : Runtime
-        Of endpoints.
+        Runtime of endpoints.
     faults : Faults
-        Which requests fail.
+        The requests that fail.
     calls : list
-        Grows by the name and the members of each request.
+        List to which name and members of each request are appended.
     others : Others
-        All that is not SageMaker.
+        Services other than SageMaker.
     """
 
     operations: Mapping[str, Operation]
@@ -46,17 +46,17 @@ class Service:
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on the loopback interface; a thread for each connection.
+    """HTTP server on the loopback interface, with a thread for each connection.
 
     Parameters
     ----------
     port : int
-        To listen on; 0 for any that is free.
+        Port to listen on; 0 for any free port.
 
     Attributes
     ----------
     service : Service
-        What answers; to be set before `serve_forever`.
+        Services that answer; set it before `serve_forever`.
     """
 
     service: Service
@@ -68,7 +68,7 @@ class Server(ThreadingHTTPServer):
         self.closed = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print what goes wrong here, but not that a client no longer waits for its answer."""
+        """Print an error, except for a connection that the client has closed."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -79,10 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: `calls` has what was asked."""
+        """Log nothing; `calls` has all requests."""
 
     def answer(self) -> None:
-        """Answer a request, whatever its method."""
+        """Answer a request of any HTTP method."""
         if self.server.closed:
             self.close_connection = True
             return
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _chunks(self) -> Iterator[bytes]:
-        """Read a body whose length is told in parts."""
+        """Yield the chunks of a body with chunked transfer encoding."""
         while size := int(self.rfile.readline().split(b";")[0], 16):
             yield self.rfile.read(size)
             self.rfile.readline()
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             given = json.loads(body)
             request = {key: value for key, value in given.items() if value is not None}
         except (ValueError, AttributeError) as error:
-            raise ServiceError("SerializationException", "the body is no JSON object") from error
+            raise ServiceError("SerializationException", "the body is not a JSON object") from error
         service.calls.append((name, request))
         fault = service.faults.choose(name)
         if self._failed(fault, runtime=False):
@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(reply.status, reply.headers, reply.body, cut=fault == "cut")
 
     def _failed(self, fault: str | None, *, runtime: bool) -> bool:
-        """Answer by a fault, where it is one that leaves the request undone."""
+        """Answer with a fault that prevents the request; return False for other faults."""
         if fault == "drop":
             self.close_connection = True
             return True
@@ -198,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _refuse(self, error: ServiceError, *, runtime: bool) -> None:
-        # botocore reads "message", the runtime's own shapes have "Message".
+        # botocore reads "message"; the shapes of the runtime have "Message".
         told = {"message": error.message, "Message": error.message, **error.more}
         if not runtime:
             told = {"__type": error.code, "message": error.message}
@@ -213,14 +213,14 @@ class _Handler(BaseHTTPRequestHandler):
         *,
         cut: bool = False,
     ) -> None:
-        """Send an answer, or where it is `cut` the half of it."""
+        """Send an answer, or half of it if `cut` is True."""
         pairs = list(headers.items()) if isinstance(headers, Mapping) else headers
         names = {name.lower() for name, _ in pairs}
         self.send_response(status)
         if "x-amzn-requestid" not in names:
             self.send_header("x-amzn-RequestId", str(uuid.uuid4()))
         for name, value in pairs:
-            # The length that an answer to HEAD has is that of the object, which is not sent.
+            # In an answer to HEAD, the length is that of the object, which is not sent.
             if name.lower() != "content-length" or self.command == "HEAD":
                 self.send_header(name, value)
         if self.command != "HEAD" and status not in (204, 304):
@@ -232,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             content = content[: len(content) // 2]
         if self.command != "HEAD":
-            with suppress(ConnectionError):  # a client that no longer waits
+            with suppress(ConnectionError):  # the client has closed the connection
                 self.wfile.write(content)
 
 

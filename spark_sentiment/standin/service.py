@@ -1,4 +1,4 @@
-"""The stand-in as Python code starts it, looks at it and lets it fail."""
+"""`StandIn`: start and stop the stand-in, inspect it, and make requests fail."""
 
 import errno
 import threading
@@ -22,38 +22,38 @@ from spark_sentiment.standin.storage import Storage
 from spark_sentiment.standin.transforms import TransformJobs
 
 Predict = Callable[[bytes, str, str], bytes]
-"""Takes a body, its content type and what is accepted; returns the answer's body."""
+"""Function of a body, its content type and the accepted type, which returns the answer's body."""
 
-# Those that are imported when they are needed.
+# Libraries that are imported on first use.
 _LIBRARIES = ("moto", "flask", "flask_cors", "scipy", "sklearn", "xgboost")
-_running: set[int] = set()  # stand-ins of this process; moto's state is one for all of them
+_running: set[int] = set()  # stand-ins of this process, which share the state of moto
 
 
 class StandIn:
-    """AWS on a loopback port, as far as this library needs it.
+    """The parts of AWS that this library needs, on a loopback port.
 
-    SageMaker's training, hosting and runtime are the stand-in's own: jobs train on what was
-    uploaded, endpoints predict by what was trained. S3, STS and all else is moto's. One stand-in
-    begins with an empty S3; several in one process share it.
+    The stand-in implements training, hosting and runtime of SageMaker: jobs train on the uploaded
+    data, and endpoints predict by the trained models. moto serves S3, STS and all other services. A
+    stand-in starts with an empty S3; several in one process share it.
 
     Parameters
     ----------
     seconds : float, default 0.05
-        How long each state of a job or an endpoint lasts.
+        Seconds that each state of a job or an endpoint lasts.
     port : int, default 0
-        To listen on; 0 for any that is free.
+        Port to listen on; 0 for any free port.
 
     Attributes
     ----------
     url : str
-        Address of all services.
+        URL of all services.
     role, bucket, region : str
-        A role, a bucket that is there from the start, the region.
+        A role, a bucket that exists from the start, and the region.
     calls : list of (str, dict)
-        Operations of SageMaker and its runtime in the order they were asked for, and what was
-        asked; without the bodies of the runtime.
+        Operations of SageMaker and its runtime with their requests, in order, without the bodies
+        of the runtime.
     faults : Faults
-        Which requests fail.
+        The requests that fail.
 
     Examples
     --------
@@ -84,7 +84,15 @@ class StandIn:
         self.stop()
 
     def start(self) -> Self:
-        """Begin to serve; StandInError where the port is taken, SetupError without a library."""
+        """Start serving.
+
+        Raises
+        ------
+        StandInError
+            If the port is in use.
+        SetupError
+            If a library is missing.
+        """
         lacking = [name for name in _LIBRARIES if find_spec(name) is None]
         if lacking:
             raise SetupError(
@@ -96,7 +104,7 @@ class StandIn:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            raise StandInError(f"port {self._port} is taken; name another one") from error
+            raise StandInError(f"port {self._port} is in use; choose another one") from error
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         storage = Storage(self.url, self.region, self.role)
         resources = self._resources = Resources(self.region, self._seconds, storage)
@@ -115,14 +123,14 @@ class StandIn:
         return self
 
     def stop(self) -> None:
-        """Serve no more; jobs that still run are given up."""
+        """Stop serving, and abandon running jobs."""
         _running.discard(id(self))
         self._resources.close()
         self._server.closed = True
         self._server.shutdown()
         self._server.server_close()
 
-    # --- what tests let happen
+    # --- for tests: cause events
 
     def deploy(
         self,
@@ -131,16 +139,16 @@ class StandIn:
         *,
         variants: Mapping[str, tuple[Predict, float]] | None = None,
     ) -> None:
-        """Put an endpoint in service at once, whose container is Python code.
+        """Put an endpoint in service at once, with Python code as its container.
 
         Parameters
         ----------
         name : str
-            Of the endpoint; one of this name is replaced.
+            Name of the endpoint; an endpoint with this name is replaced.
         predict : callable, optional
-            Answers all requests; raises ContainerError to refuse one.
+            Function that answers all requests; it raises ContainerError to refuse one.
         variants : mapping of str to (callable, float), optional
-            Several of them, with their weights, in its place.
+            Functions of several variants with their weights, instead of `predict`.
         """
         given = variants or ({"AllTraffic": (predict, 1.0)} if predict else {})
         if not given:
@@ -151,18 +159,18 @@ class StandIn:
         )
 
     def fail_training(self, reason: str) -> None:
-        """Let the next training job that is created end Failed, with this FailureReason."""
+        """Make the next training job that is created fail with this FailureReason."""
         self._jobs.fail_next(reason)
 
     def lag(self, seconds: float) -> None:
-        """Let what is created be unknown to Describe and List for so long."""
+        """Hide new resources from Describe and List for this many seconds."""
         self._resources.lag = seconds
 
-    # --- what tests look at
+    # --- for tests: inspect
 
     @property
     def seconds(self) -> float:
-        """How long each state of a job or an endpoint lasts; may be set."""
+        """Seconds that each state of a job or an endpoint lasts; can be set."""
         return self._resources.seconds
 
     @seconds.setter
@@ -171,7 +179,7 @@ class StandIn:
 
     @property
     def latency(self) -> float:
-        """Seconds that each answer of an endpoint takes; may be set."""
+        """Seconds that each answer of an endpoint takes; can be set."""
         return self._runtime.latency
 
     @latency.setter
@@ -180,26 +188,26 @@ class StandIn:
 
     @property
     def asked(self) -> Counter[str]:
-        """Requests to endpoints by what became of them.
+        """Number of requests to endpoints by outcome.
 
-        That is the name of the variant that answered, the kind of the fault, 'refused' by the
-        service, or 'container' where that refused it.
+        An outcome is the name of the variant that answered, the kind of the fault, 'refused' if the
+        service refused the request, or 'container' if the container refused it.
         """
         return self._runtime.asked
 
     @property
     def most_at_once(self) -> int:
-        """Most requests to endpoints that were under way at the same time."""
+        """Largest number of concurrent requests to endpoints."""
         return self._runtime.most_at_once
 
     @property
     def bodies(self) -> list[int]:
-        """Bytes of each request to an endpoint."""
+        """Size in bytes of each request to an endpoint."""
         return self._runtime.bodies
 
 
 def _common(resources: Resources) -> dict[str, Operation]:
-    """Return the operations that all kinds of resources have."""
+    """Return the operations of all kinds of resources."""
     found: dict[str, Operation] = {
         "AddTags": resources.add_tags,
         "ListTags": resources.list_tags,

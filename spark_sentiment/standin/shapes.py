@@ -1,7 +1,7 @@
-"""Requests against botocore's own model of the service: what AWS refuses is refused here.
+"""Validate requests against botocore's model of the service, as AWS does.
 
-The words are AWS's: ``1 validation error detected: Value 'a b' at 'trainingJobName' failed to
-satisfy constraint: Member must satisfy regular expression pattern: ...``.
+The messages are those of AWS: ``1 validation error detected: Value 'a b' at 'trainingJobName'
+failed to satisfy constraint: Member must satisfy regular expression pattern: ...``.
 """
 
 import re
@@ -13,7 +13,7 @@ import botocore.session
 
 from spark_sentiment.standin.errors import ServiceError
 
-# What Java's regular expressions spell in another way than Python's.
+# Elements of Java's regular expressions, and the same in Python.
 _JAVA = {
     r"\p{ASCII}": r"[\x00-\x7f]",
     r"\p{Print}": r"\x20-\x7e",
@@ -49,16 +49,16 @@ def _service(name: str) -> Any:
 
 
 def check(given: Mapping[str, Any], shape: Any, code: str = "ValidationException") -> None:
-    """Raise ServiceError where a request breaks a rule of its shape.
+    """Raise ServiceError if a request breaks a rule of its shape.
 
     Parameters
     ----------
     given : mapping
-        The request, as it came.
+        The request.
     shape : botocore.model.StructureShape
-        Of the operation's input.
+        Shape of the operation's input.
     code : str, default 'ValidationException'
-        Of the error; the runtime calls it 'ValidationError'.
+        Code of the error; the runtime uses 'ValidationError'.
 
     Examples
     --------
@@ -76,7 +76,7 @@ expression pattern: [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}
 
 
 def members(facts: Mapping[str, Any], shape: Any) -> dict[str, Any]:
-    """Return those of `facts` that a shape has a member for, and that are there."""
+    """Return the values of `facts` that are members of a shape and not None."""
     return {name: facts[name] for name in shape.members if facts.get(name) is not None}
 
 
@@ -86,7 +86,7 @@ def _broken(value: Any, shape: Any, path: str) -> Iterator[str]:
         return
     known = isinstance(value, _KINDS[kind])
     if not known or (isinstance(value, bool) and kind != "boolean"):
-        raise ServiceError("SerializationException", f"{path or 'the request'} is no {kind}")
+        raise ServiceError("SerializationException", f"{path or 'the request'} is not a {kind}")
     for rule in _rules(value, shape):
         yield f"Value '{value}' at '{path}' failed to satisfy constraint: Member must {rule}"
     if kind == "structure":
@@ -130,6 +130,6 @@ def _pattern(java: str) -> re.Pattern[str]:
 
 
 def _below(path: str, name: str) -> str:
-    """Spell a member as AWS's messages do: the first letter small."""
+    """Return the path of a member as in AWS's messages, with a lower-case first letter."""
     member = name[0].lower() + name[1:]
     return f"{path}.{member}" if path else member

@@ -1,4 +1,4 @@
-"""S3 as training, hosting and transform jobs use it: by the same port as everyone else."""
+"""Client of the stand-in's S3 for training, hosting and transform jobs, by the public port."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from spark_sentiment.standin.errors import JobError
 
-_MOST_BYTES = 2**31  # of a model's archive, unpacked
+_MOST_BYTES = 2**31  # largest size of an unpacked model archive
 
 
 class Storage:
@@ -24,11 +24,11 @@ class Storage:
     Parameters
     ----------
     url : str
-        Address of the stand-in.
+        URL of the stand-in.
     region : str
         AWS region.
     role : str
-        What S3's refusals name.
+        Role in the messages of S3's refusals.
     """
 
     def __init__(self, url: str, region: str, role: str) -> None:
@@ -36,19 +36,19 @@ class Storage:
 
     @cached_property
     def client(self) -> Any:
-        """boto3's client; it may be used by all threads."""
+        """The boto3 client; all threads may use it."""
         return boto3.session.Session().client(
             "s3",
             endpoint_url=self._url,
             region_name=self._region,
             aws_access_key_id="stand-in",
             aws_secret_access_key="of-no-account",
-            # No proxy that the environment names: this is the loopback interface.
+            # Ignore proxies of the environment: the URL is on the loopback interface.
             config=Config(s3={"addressing_style": "path"}, proxies={}),
         )
 
     def get(self, uri: str) -> bytes:
-        """Return an object's bytes; JobError where there is none."""
+        """Return the bytes of an object; raise JobError if it does not exist."""
         bucket, key = split(uri)
         try:
             found: bytes = self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -57,7 +57,7 @@ class Storage:
         return found
 
     def put(self, uri: str, body: bytes) -> None:
-        """Write an object; JobError where its bucket is missing."""
+        """Write an object; raise JobError if its bucket does not exist."""
         bucket, key = split(uri)
         try:
             self.client.put_object(Bucket=bucket, Key=key, Body=body)
@@ -66,16 +66,16 @@ class Storage:
             raise JobError(f"ClientError: {code}: cannot write to {uri}") from error
 
     def below(self, source: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Return the addresses of the objects that an S3DataSource names, and their own parts.
+        """Return the URIs of the objects of an S3DataSource, and their paths below its folder.
 
-        A prefix is what it is to S3: ``s3://b/run1`` takes what is below ``run10`` as well. Empty
-        objects, such as folders' markers, are left out.
+        As in S3, a prefix need not end at a slash: ``s3://b/run1`` includes the objects of
+        ``run10``. Empty objects, such as markers of folders, are omitted.
         """
         uri, kind = source["S3Uri"], source["S3DataType"]
         if kind == "ManifestFile":
             return self._manifest(uri)
         if kind != "S3Prefix":
-            raise JobError(f"ClientError: the stand-in reads no inputs of S3DataType {kind}")
+            raise JobError(f"ClientError: the stand-in does not support S3DataType {kind}")
         bucket, prefix = split(uri)
         try:
             pages = self.client.get_paginator("list_objects_v2").paginate(
@@ -92,7 +92,7 @@ class Storage:
         return [(f"s3://{bucket}/{key}", key[folder:]) for key in keys]
 
     def _manifest(self, uri: str) -> list[tuple[str, str]]:
-        """Read a manifest: the prefix of all, then the rest of each address."""
+        """Read a manifest: the common prefix, then the rest of each URI."""
         try:
             first, *rest = json.loads(self.get(uri))
             prefix = first["prefix"]
@@ -110,7 +110,7 @@ class Storage:
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Take an address apart into bucket and key.
+    """Split an S3 URI into bucket and key.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def split(uri: str) -> tuple[str, str]:
     """
     match = re.fullmatch(r"s3[an]?://([^/]+)/?(.*)", uri, re.DOTALL)
     if match is None:
-        raise JobError(f"ClientError: {uri} is no address of S3")
+        raise JobError(f"ClientError: {uri} is not an S3 URI")
     return match[1], match[2]
 
 
@@ -135,7 +135,7 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpacked(archive: bytes) -> dict[str, bytes]:
-    """Read the plain files of a ``model.tar.gz``; JobError where it is none or steps outside.
+    """Read the files of a ``model.tar.gz``; raise JobError if it is invalid or unsafe.
 
     Examples
     --------
@@ -157,5 +157,5 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
                     raise JobError("the model's archive has a link, or is too large")
                 files[member.name.removeprefix("./")] = content.read()
     except (tarfile.TarError, zlib.error, OSError, EOFError) as error:
-        raise JobError("the model's archive is no tar.gz") from error
+        raise JobError("the model's archive is not a tar.gz") from error
     return files

@@ -1,4 +1,4 @@
-"""Batch transform: a model's answers to every object below a prefix, written beside each other."""
+"""Batch transform: write the answer of a model to each object of a prefix to an output folder."""
 
 import math
 import traceback
@@ -12,7 +12,7 @@ from spark_sentiment.standin.hosting import Hosting
 from spark_sentiment.standin.resources import MODEL, TRANSFORM_JOB, Resource, Resources, now
 
 _MB = 2**20
-_MOST_MB = 100  # of all requests under way at once
+_MOST_MB = 100  # limit of MaxConcurrentTransforms times MaxPayloadInMB
 
 
 class _StoppedError(Exception):
@@ -25,9 +25,9 @@ class TransformJobs:
     Parameters
     ----------
     resources : Resources
-        Where they are kept.
+        Resources that hold the jobs.
     hosting : Hosting
-        Loads models.
+        Hosting, which loads models.
     """
 
     def __init__(self, resources: Resources, hosting: Hosting) -> None:
@@ -54,7 +54,7 @@ class TransformJobs:
         return {"TransformJobArn": job.arn}
 
     def stop(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Ask a job to stop; what it has written stays."""
+        """Stop a job; the outputs that it has written stay."""
         job = self._resources.find(TRANSFORM_JOB, request["TransformJobName"])
         with self._resources.lock:
             if job.status != "InProgress":
@@ -89,7 +89,7 @@ class TransformJobs:
         given, wanted = facts["TransformInput"], facts["TransformOutput"]
         _refuse_processing(facts.get("DataProcessing", {}))
         if given.get("CompressionType", "None") != "None":
-            raise JobError("ClientError: the stand-in reads no compressed inputs")
+            raise JobError("ClientError: the stand-in does not read compressed inputs")
         container = self._hosting.load(facts["ModelName"], storage, in_batch=True)
         for uri, below in storage.below(given["DataSource"]["S3DataSource"]):
             batches = _batches(storage.get(uri), facts)
@@ -107,14 +107,14 @@ class TransformJobs:
 
 
 def _refuse_processing(given: Mapping[str, Any]) -> None:
-    """Raise JobError where inputs are to be filtered, or joined with what is answered."""
+    """Raise JobError if inputs must be filtered, or joined with the answers."""
     filters = {given.get("InputFilter", "$"), given.get("OutputFilter", "$")}
     if filters != {"$"} or given.get("JoinSource", "None") != "None":
-        raise JobError("ClientError: the stand-in has no DataProcessing")
+        raise JobError("ClientError: the stand-in does not support DataProcessing")
 
 
 def _batches(body: bytes, facts: Mapping[str, Any]) -> Iterator[bytes]:
-    """Yield the bodies of the requests that an object makes."""
+    """Yield the bodies of the requests for an object."""
     split = facts["TransformInput"].get("SplitType", "None")
     most = facts.get("MaxPayloadInMB", 6) * _MB or math.inf
     records = list(_records(body, split))
@@ -144,7 +144,7 @@ def _records(body: bytes, split: str) -> Sequence[bytes] | Iterator[bytes]:
             return [recordio.frame(message) for message in recordio.frames(body)]
         except ValueError as error:
             raise JobError(f"ClientError: {error}") from error
-    raise JobError(f"ClientError: the stand-in has no SplitType {split}")
+    raise JobError(f"ClientError: the stand-in does not support SplitType {split}")
 
 
 def _answer(container: Container, body: bytes, facts: Mapping[str, Any], uri: str) -> bytes:

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 RETENTION = "interval 365 days"
 """Time for which a table's log and the files that merges replaced are kept."""
 
-_DATABASE = re.compile(r"\w+(\.\w+)?")  # catalog.database, or database alone
+_DATABASE = re.compile(r"\w+(\.\w+)?")  # catalog.database or database
 _TURNS = 5  # attempts of a write that conflicts with writes of other drivers
 _TOKEN_BITS = 62  # Delta keeps a transaction's number as a signed 64-bit integer
 
@@ -247,8 +247,8 @@ class Tables:
         writes to a table; here the application is ``run_id/part``, and the number is 62 bits of the
         hash of the fingerprint. A job that is killed before the commit leaves no rows; one that is
         killed after it leaves all rows. To find a run, the method reads the current state of the
-        table, not its history. Delta alone skips any rows under a known id; this method compares
-        the fingerprints and refuses other rows.
+        table, not its history. Delta itself skips all rows under a known id; this method also
+        compares the fingerprints and refuses other rows.
 
         If two drivers write under one id at the same time, Delta reports a conflict to the second,
         which then finds the rows of the first.

@@ -56,7 +56,9 @@ def _told(error: Exception, doing: str, rows: bool) -> str | None:
         if kind.endswith("InvariantViolationException"):
             return _broken(message)
         if _RETRY.search(kind):
-            return f"cannot {doing}: another writer changed the table meanwhile; run it again"
+            return (
+                f"cannot {doing}: another writer changed the table at the same time; run it again"
+            )
         if "VERSIONS_NOT_CONTIGUOUS" in message or "LOG_FILE_NOT_FOUND" in message:
             return (
                 f"cannot {doing}: the log is damaged, one of its files is missing "

@@ -28,7 +28,7 @@ from spark_sentiment.text import functions as functions
 from spark_sentiment.text import patterns
 from spark_sentiment.text.functions import TOKENS
 
-# In the order in which they run: a match that may contain another one comes first.
+# In the order in which they run. A step whose matches can contain those of another runs first.
 _FIRST: dict[str, Callable[[Column], Column]] = {
     "removeHtmlTags": functions.remove_html_tags,
     "unescapeHtml": functions.unescape_html,
@@ -57,7 +57,7 @@ def _unchanged(text: Column, token: str = "") -> Column:
     return text
 
 
-# Functions that give the same result for plain text, and those that do so without tokens.
+# Functions with the same result for plain text, and functions with it if there are no tokens.
 _IN_PLAIN_TEXT: dict[str, Callable[..., Column]] = {
     **dict.fromkeys(_FIRST, _unchanged),
     **dict.fromkeys(("urls", "emails", "userHandles", "phoneNumbers", "emoji"), _unchanged),
@@ -70,7 +70,7 @@ _WITHOUT_TOKENS: dict[str, Callable[..., Column]] = {
 
 
 def _tokens(value: Any) -> dict[str, str]:
-    """Param converter that admits a mapping from maskable kinds to strings."""
+    """Return `value` as a dict if it maps maskable kinds to strings."""
     if not isinstance(value, Mapping):
         raise TypeError(f"expected a mapping of {tuple(TOKENS)} to tokens, got {value!r}")
     for kind, token in value.items():
@@ -82,7 +82,7 @@ def _tokens(value: Any) -> dict[str, str]:
 
 
 def _any_string(value: Any) -> str:
-    """Param converter that admits any string, including the empty one."""
+    """Return `value` if it is a string, which may be empty."""
     if not isinstance(value, str):
         raise TypeError(f"expected a string, got {value!r}")
     return str(value)
@@ -146,7 +146,7 @@ class TextCleaner(
     'Love it. Sooo soft\u2026 see <url>.'
     """
 
-    separator = Param(Params._dummy(), "separator", "between joined columns", _any_string)
+    separator = Param(Params._dummy(), "separator", "text between joined columns", _any_string)
     removeHtmlTags = Param(Params._dummy(), "removeHtmlTags", "remove HTML tags", boolean)
     unescapeHtml = Param(Params._dummy(), "unescapeHtml", "resolve HTML references", boolean)
     removeControlChars = Param(
@@ -166,7 +166,7 @@ class TextCleaner(
         Params._dummy(), "expandContractions", "write out contractions", boolean
     )
     limitRepeats = Param(
-        Params._dummy(), "limitRepeats", "most of one character in a row; 0 is off", integer(0)
+        Params._dummy(), "limitRepeats", "most equal characters in a row; 0 is off", integer(0)
     )
     removeAccents = Param(Params._dummy(), "removeAccents", "remove accents", boolean)
     removePunctuation = Param(Params._dummy(), "removePunctuation", "remove punctuation", boolean)
@@ -207,7 +207,7 @@ class TextCleaner(
     setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema `transform` yields; raise SchemaError where it cannot."""
+        """Return the output schema of `transform`; raise SchemaError if a column is wrong."""
         out = StructField(self.getOutputCol(), StringType())
         return appended(schema, self.uid, self.getInputCols(), StringType, out)
 
@@ -218,7 +218,7 @@ class TextCleaner(
         return dataset.withColumn(self.getOutputCol(), self._cleaned(_joined(columns, separator)))
 
     def _cleaned(self, text: Column) -> Column:
-        """Clean `text`; a plain text, as most are, skips the steps that need a mark."""
+        """Clean `text`; plain text, which is frequent, skips the steps that do not change it."""
         others = _IN_PLAIN_TEXT
         if all(self.getOrDefault(kind) == "off" for kind in _REPLACERS.keys() - others.keys()):
             others = {**others, **_WITHOUT_TOKENS}

@@ -346,7 +346,7 @@ def expand_straight_contractions(text: Column) -> Column:
 def _join() -> str:
     """Write the SQL that joins the text before an apostrophe, ``done``, and the piece behind it.
 
-    SQL, because each of its hundreds of nodes would be a call into Java as a Column. The text is
+    It is SQL, because a Column needs a call of Java for each of the hundreds of nodes. The text is
     cut by bytes, which is cheaper than by characters: the part that is cut off is ASCII.
     """
     reach = patterns.CONTRACTION_REACH
@@ -371,7 +371,7 @@ def _join() -> str:
 
 
 def _sql(pattern: str) -> str:
-    """Write a regular expression for SQL, where a setting decides the meaning of a backslash."""
+    """Write a regular expression as SQL without backslashes, whose meaning depends on a setting."""
     return "translate('{}', '\u00a6', chr(92))".format(pattern.replace("\\", "\u00a6"))
 
 
@@ -439,10 +439,10 @@ def _let(value: Column, body: Callable[[Column], Column]) -> Column:
 
 
 def is_plain(text: Column) -> Column:
-    """Tell whether `text` has no mark: no markup, address, control or non-ASCII character.
+    """Tell whether `text` has no markup, address, control character or non-ASCII character.
 
-    If it has none, only words, numbers, hashtags, currency, repeats and whitespace are left to
-    clean. One scan replaces the first test of a dozen functions.
+    In plain text, only words, numbers, hashtags, currency, repeats and whitespace need cleaning.
+    One scan replaces the first test of a dozen functions.
     """
     return text.rlike(patterns.PLAIN)
 
@@ -486,10 +486,10 @@ def _replaced(
 
 
 def _quoted(token: str) -> str:
-    r"""Keep Java from reading `$` and `\` in a replacement as group references and escapes."""
+    r"""Escape `$` and `\`, which Java reads as group references and escapes in a replacement."""
     return token.replace("\\", r"\\").replace("$", r"\$")
 
 
 def _has_non_ascii(text: Column) -> Column:
-    """Compare bytes with characters: far cheaper than a scan by regular expression."""
+    """Tell whether `text` has more bytes than characters, which is cheaper than a regex scan."""
     return F.octet_length(text) > F.length(text)

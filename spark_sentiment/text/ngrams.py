@@ -53,8 +53,8 @@ def ngrams(tokens: Column, low: int, high: int) -> Column:
     parts, run = [], tokens
     for n in range(1, high + 1):
         if n > 1:
-            # Each run of n-1 words and the word n-1 places on. Past the end there is no such word:
-            # the pair is null, and array_compact drops it.
+            # Pair each run of n-1 words with the next word. At the end there is no next word: the
+            # pair is null, and array_compact drops it.
             later = F.slice(tokens, F.lit(n), F.greatest(F.size(tokens), F.lit(1)))
             pairs = F.zip_with(run, later, lambda head, word: F.concat(head, F.lit(" "), word))
             run = F.array_compact(pairs)
@@ -129,7 +129,7 @@ class NGrams(
     setParams = params_setter(__init__)
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema `transform` yields; raise SchemaError where it cannot."""
+        """Return the output schema of `transform`; raise SchemaError if a column is wrong."""
         low, high = self.getOrDefault(self.minN), self.getOrDefault(self.maxN)
         if low > high:
             raise ValueError(f"{self.uid}: minN={low} is greater than maxN={high}")
@@ -140,7 +140,7 @@ class NGrams(
     def _transform(self, dataset: DataFrame) -> DataFrame:
         self.transformSchema(dataset.schema)
         tokens = words(quoted(self.getInputCol()), self.getOrDefault(self.pattern))
-        # A column of its own, so that the words are found once and not at each mention.
+        # A separate column, so that the words are computed only once.
         grams = ngrams(F.col(_TOKENS), self.getOrDefault(self.minN), self.getOrDefault(self.maxN))
         found = dataset.withColumn(_TOKENS, tokens)
         return found.withColumn(self.getOutputCol(), grams).drop(_TOKENS)

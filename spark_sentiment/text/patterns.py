@@ -1,9 +1,9 @@
 """The regular expressions and tables behind the Column functions of ``text``.
 
-All expressions are for Java's ``java.util.regex``. Two rules keep them fast and safe on any input:
-repeated groups are possessive (``*+``, ``++``), which Java runs as a loop where a plain ``(a|b)*``
-recurses and overflows its stack on long texts; and what is tried at every character begins with a
-test of one character, so that text without a match costs one cheap scan.
+All expressions are for Java's ``java.util.regex``. Two rules keep them fast and safe on any input.
+Repeated groups are possessive (``*+``, ``++``): Java runs these as a loop, but a plain ``(a|b)*``
+recurses and overflows its stack on long texts. An expression that is tried at every character
+begins with a test of one character, so that text without a match costs one cheap scan.
 """
 
 import html
@@ -15,7 +15,7 @@ from typing import NamedTuple
 # --- addresses -----------------------------------------------------------------------------------
 
 _PLAIN = r"[^\s()<>\[\]{}\"'`*\u201C\u201D\u2018\u2019.,;:!?]"  # may end an address
-_INNER = r"[.,;:!?'*]"  # belongs to an address only where more of it follows
+_INNER = r"[.,;:!?'*]"  # part of an address only if more of the address follows
 _TAIL = (
     rf"(?:{_PLAIN}++|{_INNER}++(?={_PLAIN}|[(\[])"
     r"|\((?:[^\s()<>]++|\([^\s()<>]*+\))*+\)"  # balanced brackets, one level inside another
@@ -57,7 +57,7 @@ PHONE_HINT = rf"\d{_PHONE_HINT}"
 
 _FRACTION = r"[\u00BC-\u00BE\u2150-\u215E]"
 _AMOUNT = rf"(?:\d++(?:[.,]\d++)*+{_FRACTION}?|{_FRACTION})"
-# The sign of a number is not part of it; digits inside a word (34d, 3rd, b12) are the word's.
+# The sign of a number is not part of it; digits inside a word (34d, 3rd, b12) belong to the word.
 NUMBER = (
     rf"(?:(?<![\p{{L}}\p{{N}}_.,])\.(?=\d))?"
     rf"(?=\d|{_FRACTION})(?<![\p{{L}}\p{{N}}_])(?<!\d[.,]){_AMOUNT}(?![\p{{L}}_])"
@@ -76,11 +76,11 @@ CURRENCY_HINT = rf"[{_SIGNS}]|\b{_CODES}|(?i)\d\S{{0,9}}[ -]?(?:{_CODES}|{_WORDS
 
 # --- emoji ---------------------------------------------------------------------------------------
 
-# Unicode's Emoji property from U+2600 on, as ranges of a class. The astral blocks are taken whole,
-# pictographs without the property and code points without a character among them, so that emoji
-# of later versions count as well. Each fully and each minimally qualified sequence in the tables
-# of the package emoji 2.16.0 (up to Emoji 18) is one match, and so is each character that regex
-# 2026.11.15 has as Emoji_Presentation; of the unqualified ones those in _SIGN alone are none.
+# Unicode's Emoji property from U+2600 on, as ranges of a class. Astral blocks are included as a
+# whole, also pictographs without the property and unassigned code points, so that emoji of later
+# versions match too. Each fully or minimally qualified sequence in the tables of the package emoji
+# 2.16.0 (up to Emoji 18) is one match, and so is each Emoji_Presentation character of regex
+# 2026.11.15. Of the unqualified sequences, only those in _SIGN do not match.
 _PICTURE = (
     r"\u2600-\u2604\u260E\u2611\u2614\u2615\u2618\u261D\u2620\u2622\u2623\u2626\u262A\u262E\u262F"
     r"\u2638-\u263A\u2640\u2642\u2648-\u2653\u265F\u2660\u2663\u2665\u2666\u2668\u267B\u267E\u267F"
@@ -103,7 +103,7 @@ _SKIN = r"\x{1F3FB}-\x{1F3FF}"
 _ONE = rf"(?:[{_PICTURE}](?!\uFE0E)[\uFE0F{_SKIN}]?+|[{_SIGN}]\uFE0F)\u20E3?+"
 EMOJI = (
     r"[0-9#*]\uFE0F?\u20E3"  # keycaps
-    r"|(?=[\u00A9\u00AE\u203C-\x{1FAFF}])(?:"  # all else, behind a test that is cheap
+    r"|(?=[\u00A9\u00AE\u203C-\x{1FAFF}])(?:"  # all others, after a cheap test
     r"[\x{1F1E6}-\x{1F1FF}]{1,2}"  # flags are pairs of regional letters
     r"|\x{1F3F4}[\x{E0020}-\x{E007E}]++\x{E007F}"  # flags of subdivisions
     rf"|{_ONE}(?:\u200D(?:{_ONE}|[\u2194\u2195]))*+)"  # also heads that shake, without U+FE0F
@@ -113,15 +113,15 @@ EMOJI = (
 
 
 def _among(codes: Iterable[int]) -> str:
-    """Return a class of these characters: for a list Java has a table, for a range a function."""
+    """Return a class of these characters as a list, which Java tests faster than ranges."""
     return "[{}]".format("".join(rf"\x{code:02X}" for code in codes))
 
 
 ODD_ASCII = _among([*range(0x20), 0x7F])
-CONTROL_HINT = _among([*range(0x09), *range(0x0E, 0x1C), 0x7F])  # white space is not for removal
+CONTROL_HINT = _among([*range(0x09), *range(0x0E, 0x1C), 0x7F])  # without whitespace
 
-# Such text is left alone, all of it, by every step but those on words, numbers, currency, hashtags,
-# repeats and white space. Java is fastest in a run of one class, from the start of the text.
+# Plain text is changed only by the steps on words, numbers, currency, hashtags, repeats and
+# whitespace. Java is fastest in a run of one class, from the start of the text.
 _PLAIN_RUN = _among({*b"\t\n\r", *range(0x20, 0x7F)} - {*b"<&@`.:0123456789"}) + "*"
 _PLAIN_MARK = rf"(?:[.:](?!{_URL_HINT})|[0123456789](?!{_PHONE_HINT})|&(?!#?\w{{1,40}};))"
 PLAIN = rf"\A{_PLAIN_RUN}(?:{_PLAIN_MARK}{_PLAIN_RUN})*+\z"
@@ -130,8 +130,8 @@ _SPACE = r"\t-\r\x1C-\x1F\x85\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u
 SPACE_RUN = rf"(?![!-~])(?:[{_SPACE}][ {_SPACE}]*+| [ {_SPACE}]++)"
 NOT_BLANK = rf"[^ {_SPACE}]"
 
-# Group 1 is what stays: a black flag and the tags that spell its name. (Java's lookbehind does not
-# see astral characters in a class, so it cannot say "not behind a flag".)
+# Group 1 is kept: a black flag and the tags of its name. (Java's lookbehind does not match astral
+# characters in a class, so it cannot express "not after a flag".)
 CONTROL = (
     r"(?![ -~])(?:[\x00-\x08\x0E-\x1B\x7F-\x84\x86-\x9F\u00AD\u061C\u180E\u200B\u200C\u200E\u200F"
     r"\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFB\x{E0001}]"
@@ -147,18 +147,18 @@ PUNCTUATION = r"[\p{P}$+<=>^`|~]++"
 
 
 def repeats(most: int) -> str:
-    """Match more than `most` of one character in a row, which is group 1; digits are left alone.
+    """Return a pattern of more than `most` equal characters in a row; group 1 is the character.
 
-    A variation selector or a skin tone belongs to the character before it.
+    It does not match digits. A variation selector or skin tone is part of the character before it.
     """
     return rf"([^\d\s][\uFE0F{_SKIN}]?+)" + r"\1" * most + r"\1*+"
 
 
 def without_repeats(most: int) -> str:
-    """Match most ASCII texts in which `repeats` finds nothing, and none in which it does.
+    """Return a pattern that matches most ASCII texts without `repeats`, and no text with them.
 
-    Where more than three are too many, it is enough to look at each second character (or third, and
-    so on): of a run that is too long it sees three at the least.
+    If `most` is 3 or more, it is enough to test each second character (or third, and so on): the
+    test still sees at least three characters of a run that is too long.
     """
     stride = max(1, most - 1)
     skipped = f".{{{stride - 1}}}" if stride > 1 else ""
@@ -171,7 +171,7 @@ ACCENT_MARKS = rf"(?<=[\p{{IsLatin}}\p{{IsGreek}}])[{_ACCENTS}]++"
 
 
 def _accents() -> tuple[str, str]:
-    """Pair each accented Latin or Greek letter with the letter it stands on."""
+    """Return all accented Latin and Greek letters, and their base letters in the same order."""
     accented, bare = [], []
     for code in (*range(0xC0, 0x400), *range(0x1E00, 0x2000), 0x212B):
         decomposed = unicodedata.normalize("NFD", chr(code))
@@ -199,16 +199,16 @@ BLOCK_TAG = (
 
 # A reference without its ampersand: a name, a decimal or a hexadecimal code point.
 REFERENCE = r"^(?:([A-Za-z][A-Za-z0-9]{0,31})|#0*+([0-9]{1,7})|#[xX]0*+([0-9A-Fa-f]{1,6}));"
-ENTRY_END, KEY_END = "\uffff", "\ufffe"  # noncharacters: in no name and in no value
+ENTRY_END, KEY_END = "\uffff", "\ufffe"  # noncharacters, which occur in no name or value
 
 
 def _references() -> str:
-    """Spell the table of references as one string for ``str_to_map``.
+    """Return the table of references as one string for ``str_to_map``.
 
     It has all names of HTML 4, the names that HTML 5 gives to ASCII characters, and the code
     points 80 to 9F (as ``#80``…), which every browser reads as Windows-1252.
     """
-    html5 = html.entities.html5  # says what browsers do: for lang and rang, HTML 4 differs
+    html5 = html.entities.html5  # as in browsers; HTML 4 differs for lang and rang
     table = {name: html5[f"{name};"] for name in html.entities.name2codepoint}
     for name, value in html5.items():
         if name.endswith(";") and len(value) == 1 and value.isascii():
@@ -227,19 +227,19 @@ _WOULD = r"I|you|he|she|it|we|they|that|there|who"
 
 
 class Contraction(NamedTuple):
-    """What makes a contraction of the text around an apostrophe, and what it stands for.
+    """Rule for a contraction: the text around an apostrophe, and its replacement.
 
     Attributes
     ----------
     left : str
-        What ends the text before the apostrophe, and is replaced together with the ending.
+        End of the text before the apostrophe, which is replaced together with the ending.
     behind : str
-        Expression of what stands before `left`, no farther from the apostrophe than
-        `CONTRACTION_REACH`.
+        Expression for the text before `left`; it reaches at most `CONTRACTION_REACH` bytes back
+        from the apostrophe.
     words : str
-        What stands in the place of `left`, apostrophe and ending.
+        Replacement of `left`, apostrophe and ending.
     ahead : str
-        Expression of what must follow the ending.
+        Expression for the text after the ending.
     """
 
     left: str
@@ -248,7 +248,7 @@ class Contraction(NamedTuple):
     ahead: str = ""
 
 
-# By their ending, the frequent ones first; of those with the same ending the first that fits wins.
+# Rules by ending, frequent ones first; the first rule of an ending that matches is applied.
 _CONTRACTIONS = {
     "t": (
         Contraction("can", r"\b", "cannot"),
@@ -289,13 +289,13 @@ _LOUD = {
     for ending, rules in _CONTRACTIONS.items()
 }
 CONTRACTIONS: dict[str, tuple[Contraction, ...]] = {**_CONTRACTIONS, **_LOUD}
-CONTRACTION_REACH = 14  # bytes: those of "everything", and of one character before it
+CONTRACTION_REACH = 14  # bytes of "everything" and of one character before it
 
 CURLY_APOSTROPHE = (
     r"(?<=\p{L})[\u2019\u02BC](?=\p{L})|(?<![\p{L}\p{N}])[\u2019\u02BC](?=(?i:tis|twas)\b)"
 )
 
-# A text is copied for each apostrophe in it. Longer ones are cut into pieces, where no contraction
-# is cut in two.
+# A text is copied for each apostrophe in it, so longer texts are cut into pieces, not inside a
+# contraction.
 EXPANSION_LONG = 2000
 EXPANSION_PIECE = r"(?s).{1,1000}+[^.!?,\n]{0,1000}+\S*+"

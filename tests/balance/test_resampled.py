@@ -242,7 +242,7 @@ def test_small_classes_are_said(spark: SparkSession, caplog: pytest.LogCaptureFi
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
     assert "class 1 has one row" in said[0]
-    assert "class 2 has 3 rows: 2 neighbours each in place of k=5" in said[1]
+    assert "class 2 has 3 rows: using 2 neighbours instead of k=5" in said[1]
 
 
 V = Vectors.dense([1.0])

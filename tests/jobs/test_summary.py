@@ -47,7 +47,7 @@ def test_bias_shows_what_is_clear_of_zero_the_surest_first() -> None:
         "pre    DPL     age    > 50   all others     good    0.100  +0.020 to +0.200",
         "",
         "2 of 3 intervals exclude 0. They are not corrected for the number of comparisons:",
-        "where no group differs, about 1 interval in 20 excludes 0 by chance.",
+        "if no group differs, about 1 interval in 20 excludes 0 by chance.",
     ]
 
 

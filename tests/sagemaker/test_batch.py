@@ -291,7 +291,7 @@ class TestDeployments:
         ("algorithm", "why"),
         [
             ("kmeans", "is asynchronous, and Param inference is 'realtime'"),
-            ("xgboost", "was made for batch transforms, without an endpoint"),
+            ("xgboost", "was fitted for batch transforms and has no endpoint"),
         ],
     )
     def test_an_endpoint_of_another_kind_is_told_before_any_request(

@@ -112,7 +112,7 @@ class TestOnesOwn:
         assert read(b'"good, ""really""",0.5\n') == [('good, "really"', 0.5)]
 
     def test_a_csv_line_with_other_cells_is_refused(self, spark: SparkSession) -> None:
-        with pytest.raises(DataError, match="a line of the reply has 3 cells for 2"):
+        with pytest.raises(DataError, match="a line of the reply has 3 cells, not 2"):
             reply("csv", "label string, score double").read(b"good,0.5,0.5\n")
 
 

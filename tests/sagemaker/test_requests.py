@@ -123,7 +123,7 @@ class TestRecordIO:
             list(recordio.frames(body[:cut]))
 
     def test_what_is_no_recordio_is_refused(self) -> None:
-        with pytest.raises(DataError, match="byte 0 of a RecordIO body does not begin a frame"):
+        with pytest.raises(DataError, match="byte 0 of a RecordIO body does not start a frame"):
             list(recordio.frames(b"0.5,0.25,0.125"))
 
 

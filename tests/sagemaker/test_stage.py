@@ -335,7 +335,7 @@ def test_a_fit_says_how_far_it_is(
     told = stage(inference="none", progress=True)
     told.fit(points)
     said = capsys.readouterr().err
-    for words in ("16 rows to learn from", r"\[ +0 s\] Completed", r"train:\w+ = \d"):
+    for words in ("16 training rows", r"\[ +0 s\] Completed", r"train:\w+ = \d"):
         assert re.search(f"^{told.uid}: .*{words}", said, re.MULTILINE), said
 
 
@@ -413,8 +413,8 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("given", "wrong"),
         [
-            ({"algorithm": "kmeans"}, "must be told k"),
-            ({"weightCol": "weight"}, "'kmeans' takes no weights"),
+            ({"algorithm": "kmeans"}, "requires k"),
+            ({"weightCol": "weight"}, "'kmeans' does not support weights"),
             ({"subnets": ["subnet-1"]}, "subnets and securityGroups, or neither"),
             ({"maxRuntime": 600, "maxWait": 60}, "maxWait .* at least maxRuntime"),
             ({"autoscaling": {"min": 1}}, "autoscaling needs max"),
@@ -461,7 +461,7 @@ class TestModel:
         model.deleteResources()
         model.deleteResources()  # what is gone is no error
         again = SageMakerEndpointModel.load(str(tmp_path / "model"))
-        gone = r"there is no endpoint .* createEndpoint\(\)"
+        gone = r"endpoint .* is missing: createEndpoint\(\)"
         assert re.search(gone, caplog.text)
         with pytest.raises(SageMakerError, match=gone):
             again.transform(points)
@@ -487,7 +487,7 @@ class TestModel:
             endpointName="someone-else-s", endpointUrl=aws.url, algorithm="xgboost"
         )
         delete_resources(PipelineModel([model]))
-        with pytest.raises(SageMakerError, match="was not made by a SageMakerStage"):
+        with pytest.raises(SageMakerError, match="was not created by a SageMakerStage"):
             model.deleteResources()
         deleted = [
             request["EndpointName"] for name, request in aws.calls if name == "DeleteEndpoint"

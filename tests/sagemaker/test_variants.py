@@ -151,7 +151,7 @@ def test_a_serverless_model_is_no_variant(models: dict[str, Model]) -> None:
     made = models["four"].getOrDefault("deployment")
     serverless = {"ServerlessConfig": {"MemorySizeInMB": 2048, "MaxConcurrency": 5}}
     other = models["four"].copy({models["four"].deployment: {**made, "variant": serverless}})
-    with pytest.raises(SageMakerError, match="'four' was not fitted for an endpoint of its own"):
+    with pytest.raises(SageMakerError, match="'four' was not fitted for a real-time endpoint"):
         deploy_variants({"two": models["two"], "four": other})
 
 

@@ -326,7 +326,7 @@ class TestCommand:
     ) -> None:
         port = aws.url.rsplit(":", 1)[1]
         assert main(["--port", port]) == 1
-        assert capsys.readouterr().err == f"port {port} is taken; name another one\n"
+        assert capsys.readouterr().err == f"port {port} is in use; choose another one\n"
 
     def test_it_tells_where_it_serves_until_it_is_ended(self) -> None:
         command = [sys.executable, "-m", "spark_sentiment.standin", "--port", "0"]

@@ -79,7 +79,7 @@ class TestOnePort:
 
     def test_a_port_that_is_taken_is_named(self, aws: StandIn) -> None:
         port = int(aws.url.rsplit(":", 1)[1])
-        with pytest.raises(StandInError, match=f"port {port} is taken"):
+        with pytest.raises(StandInError, match=f"port {port} is in use"):
             StandIn(port=port).start()
 
 

@@ -269,7 +269,7 @@ class TestFailures:
                 {"predictor_type": "binary_classifier"},
                 "labels of binary_classifier must be whole numbers from 0 to 1",
             ),
-            ("blazingtext", {"mode": "cbow"}, "no mode 'cbow'"),
+            ("blazingtext", {"mode": "cbow"}, "mode 'cbow' is not supported"),
         ],
     )
     def test_hyperparameters_fail_the_job(

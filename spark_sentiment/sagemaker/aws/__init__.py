@@ -1,6 +1,6 @@
-"""What AWS is asked for: clients, names and tags, endpoints, and when to look again.
+"""Calls of AWS: clients, resources with names and tags, endpoints, and polling.
 
-``clients`` makes boto3's clients and tells their errors apart; ``resources`` names, tags, lists and
-deletes; ``hosting`` makes and deletes what stands behind an endpoint; ``waits`` says when to look
-again.
+``clients`` creates boto3 clients and classifies their errors; ``resources`` names, tags, lists and
+deletes resources; ``hosting`` creates and deletes endpoints with their models and configurations;
+``waits`` yields the times of polling.
 """

@@ -1,4 +1,4 @@
-"""Clients of AWS's services: the one place that imports boto3."""
+"""Clients of AWS services; in this package, only this module imports boto3."""
 
 import ipaddress
 import os
@@ -21,23 +21,23 @@ except ImportError as error:
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-# Seconds within which AWS's parts agree on what there is.
+# Seconds after which a new resource is visible to all of AWS's servers (eventual consistency).
 _UNSEEN = 30.0
-_SHORT = 4.0  # seconds to wait for an answer that is not needed
+_SHORT = 4.0  # seconds to wait for an answer that the caller can do without
 NO_ACCOUNT = {"aws_access_key_id": "of-no-account", "aws_secret_access_key": "of-no-account"}
-"""What a service on this machine is signed with: a stand-in has no use for real credentials."""
+"""Credentials for a service on this machine, so that real credentials are never sent to it."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """Where AWS is.
+    """Region and address of AWS.
 
     Attributes
     ----------
     region : str or None
-        AWS region; the environment's where None.
+        AWS region; None for the region of the environment.
     url : str or None
-        Address that serves every service; AWS's own where None.
+        URL that serves every service; None for the URLs of AWS.
     """
 
     region: str | None = None
@@ -45,7 +45,7 @@ class Site:
 
     @property
     def local(self) -> bool:
-        """Whether `url` is a service on this machine, such as the stand-in."""
+        """Whether `url` is on this machine, as the stand-in is."""
         host = urlsplit(self.url or "").hostname or ""
         try:
             return ipaddress.ip_address(host).is_loopback
@@ -54,12 +54,12 @@ class Site:
 
 
 def find_region(site: Site) -> str:
-    """Return the region of `site`, or the environment's.
+    """Return the region of `site`, or of the environment if `site` has none.
 
     Raises
     ------
     SetupError
-        Where none is set, or AWS's own settings cannot be read.
+        If no region is set, or AWS's settings in the environment cannot be read.
 
     Examples
     --------
@@ -81,19 +81,19 @@ def find_region(site: Site) -> str:
 
 
 def client(service: str, site: Site) -> Any:
-    """Return this process's client of a service; AWS's own rules repeat what fails in passing.
+    """Return this process's client of a service; boto3 retries transient failures.
 
     Raises
     ------
     SetupError
-        Where no region is set.
+        If no region is set.
     """
     return _client(service, find_region(site), site, None)
 
 
 @lru_cache(maxsize=16)
 def _client(service: str, where: str, site: Site, seconds: float | None) -> Any:
-    """Make a client that repeats requests, or, given `seconds`, asks once and waits so long."""
+    """Create a client that retries, or, with `seconds`, sends once with that timeout."""
     if seconds is None:
         return made(service, where, site, retries={"mode": "standard", "total_max_attempts": 8})
     once = {"total_max_attempts": 1}
@@ -101,7 +101,7 @@ def _client(service: str, where: str, site: Site, seconds: float | None) -> Any:
 
 
 def made(service: str, where: str | None, site: Site, **settings: Any) -> Any:
-    """Make a client with botocore's `settings`."""
+    """Create a client with botocore's `settings`."""
     credentials = NO_ACCOUNT if site.local else {}
     if site.local:
         settings["s3"] = {"addressing_style": "path"}
@@ -120,13 +120,14 @@ def call(uid: str, site: Site, operation: str, service: str = "sagemaker", **req
     Raises
     ------
     SageMakerError
-        Where AWS refuses it, or cannot be reached: who asked, the operation, and AWS's answer.
+        If AWS refuses the request or cannot be reached. The message has `uid`, the operation and
+        the answer of AWS.
     """
     return _sent(client(service, site), uid, operation, request)
 
 
 def call_once(uid: str, site: Site, operation: str, **request: Any) -> Any:
-    """Send a request whose answer is welcome but not needed: once, and for some seconds.
+    """Send a request whose answer the caller can do without: once, with a short timeout.
 
     Raises
     ------
@@ -144,12 +145,12 @@ def _sent(asked: Any, uid: str, operation: str, request: Mapping[str, Any]) -> A
 
 
 def call_when_seen(uid: str, site: Site, operation: str, **request: Any) -> Any:
-    """Send a request about what has just been made, and may not be seen everywhere yet.
+    """Send a request about a new resource; retry while AWS does not find the resource.
 
     Raises
     ------
     SageMakerError
-        As `call`; that something is missing, when it still is after half a minute.
+        As `call`; for a missing resource, only if it is still missing after half a minute.
     """
     deadline = time.monotonic() + _UNSEEN
     while True:
@@ -162,7 +163,7 @@ def call_when_seen(uid: str, site: Site, operation: str, **request: Any) -> Any:
 
 
 def is_missing(error: SageMakerError) -> bool:
-    """Tell whether AWS said that what was asked about does not exist."""
+    """Tell whether AWS answered that the resource does not exist."""
     code, message = _told(error)
     return code in ("ResourceNotFound", "ObjectNotFoundException", "404") or (
         code == "ValidationException"
@@ -171,18 +172,18 @@ def is_missing(error: SageMakerError) -> bool:
 
 
 def is_denied(error: SageMakerError) -> bool:
-    """Tell whether AWS said that who asks may not."""
+    """Tell whether AWS answered that the caller lacks the permission."""
     return _told(error)[0] in ("AccessDenied", "AccessDeniedException")
 
 
 def has_ended(error: SageMakerError) -> bool:
-    """Tell whether AWS said that the job which was to be stopped does not run any more."""
+    """Tell whether AWS refused to stop a job because it has ended."""
     _, message = _told(error)
     return re.search(r"job is in status (Completed|Failed|Stopp(ed|ing))\b", message) is not None
 
 
 def _told(error: SageMakerError) -> tuple[str, str]:
-    """Return AWS's code and message; empty where the error is not an answer of AWS's."""
+    """Return code and message of AWS's answer; both are empty if AWS did not answer."""
     cause = error.__cause__
     told = cause.response.get("Error", {}) if isinstance(cause, ClientError) else {}
     return str(told.get("Code") or ""), str(told.get("Message") or "")

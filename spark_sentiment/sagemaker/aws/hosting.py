@@ -1,7 +1,7 @@
-"""What stands behind an endpoint: model, configuration, endpoint, how far it grows; made, deleted.
+"""Create and delete an endpoint with its models, configuration and autoscaling.
 
-A `Deployment` says all that is needed to make them, and so to make them again: it is kept with a
-saved model. It holds names and settings, never credentials.
+A `Deployment` holds all settings that are needed to create these resources. A saved model contains
+it, so that they can be created again. It holds names and settings, never credentials.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +15,9 @@ from spark_sentiment.sagemaker.aws.clients import Site, call, call_when_seen, is
 from spark_sentiment.sagemaker.aws.waits import looks
 
 VARIANT = "AllTraffic"
-"""Name of a variant that has been given none: of the one that a `SageMakerStage` makes."""
+"""Default name of a variant; `SageMakerStage` creates its endpoint with this variant."""
 
-# Seconds to wait for an endpoint that is being made before it can be deleted.
+# Seconds to wait until an endpoint that is being created or updated can be deleted.
 _LONGEST_CHANGE = 1800.0
 _SCALED = {
     "ServiceNamespace": "sagemaker",
@@ -27,40 +27,41 @@ _SCALED = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """Model, endpoint configuration and endpoint, all of one name; perhaps more models beside it.
+    """Settings of a model, its endpoint configuration and its endpoint, which share one name.
 
     Attributes
     ----------
     name : str
-        Theirs.
+        Name of model, endpoint configuration and endpoint.
     image, artifact, role : str
-        The container, where its model is on S3, and what it runs as.
+        Container image, S3 URI of the trained model, and ARN of the IAM role of the container.
     variant : mapping
-        Machines or serverless settings, as in a ProductionVariant; empty for a model that batch
-        transforms alone will use.
+        Machines or serverless settings, as in a ProductionVariant; empty for a model that only
+        batch transforms use.
     run_id : str
-        The run that made it.
+        Id of the run that creates the resources.
     hours : float
-        After which it may be deleted, counted from when it is made.
+        Hours after which the resources may be deleted, counted from their creation.
     tags : mapping of str to str
-        Beside the library's own.
+        Tags beside those of the library.
     environment : mapping of str to str
-        Of the container.
+        Environment of the container.
     vpc : mapping
         VpcConfig; empty for none.
     key : str or None
         KMS key of the endpoint's disks.
     asynchronous : mapping
-        AsyncInferenceConfig; empty for an endpoint that answers at once.
+        AsyncInferenceConfig; empty for a real-time endpoint.
     scaling : mapping of str to float
-        ``max``, and perhaps ``min`` (1) and ``target`` (1,000 requests a minute and instance; of an
-        asynchronous endpoint 5 requests that wait for each instance); empty for an endpoint that
-        does not grow.
+        ``max`` instances, and optionally ``min`` (1) and ``target`` (1,000 requests per minute and
+        instance; for an asynchronous endpoint, 5 waiting requests per instance); empty for no
+        autoscaling.
     staging : str or None
-        Folder on S3 of this deployment alone: below its ``batch`` and ``async`` are the requests
+        Folder on S3 that only this deployment uses. Its ``batch`` and ``async`` hold the requests
         and results of transform jobs and of an asynchronous endpoint.
-    others : sequence of Deployment, or of what `as_dict` makes of it
-        More models behind the same endpoint; of each, its model, `variant` and `scaling` count.
+    others : sequence of Deployment or of dict
+        Further models behind the same endpoint, also as dicts of `as_dict`. Only their model,
+        `variant` and `scaling` are used.
     """
 
     name: str
@@ -81,20 +82,20 @@ class Deployment:
 
     def __post_init__(self) -> None:
         others = [o if isinstance(o, Deployment) else Deployment(**o) for o in self.others]
-        object.__setattr__(self, "others", others)  # what JSON kept is a dict
+        object.__setattr__(self, "others", others)  # from JSON, they are dicts
 
     @property
     def parts(self) -> list["Deployment"]:
-        """All models behind the endpoint, each with its variant; the first is this one's."""
+        """All models behind the endpoint, each with its variant; the first is this deployment."""
         return [self, *self.others]
 
     @property
     def variant_name(self) -> str:
-        """What the variant of this one's model is called."""
+        """Name of the variant of this deployment's model."""
         return str(self.variant.get("VariantName", VARIANT))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can hold, and ``Deployment(**...)`` takes back."""
+        """Return a dict that can be written as JSON, and read by ``Deployment(**...)``."""
         return asdict(self)
 
 
@@ -105,19 +106,19 @@ def create(
     timeout: float,
     say: Callable[[str], None],
 ) -> None:
-    """Make what `wanted` says and wait until the endpoint answers; what is there already, stays.
+    """Create the resources of `wanted` that do not exist, and wait until the endpoint answers.
 
     Raises
     ------
     SageMakerError
-        Where AWS refuses or fails, or the endpoint is not in service in time. What was made is
-        deleted then.
+        If AWS refuses or fails, or the endpoint is not in service in time. The resources are then
+        deleted.
     """
     _await_gone(uid, site, wanted.name)
     try:
         _create(uid, site, wanted)
         if wanted.variant:
-            say(f"endpoint {wanted.name} is being made")
+            say(f"creating endpoint {wanted.name}")
             await_service(uid, site, wanted.name, timeout, say)
             for part in wanted.parts:
                 if part.scaling:
@@ -128,7 +129,7 @@ def create(
 
 
 def create_model(uid: str, site: Site, wanted: Deployment) -> None:
-    """Make the model alone, where it is not there; SageMakerError where AWS refuses."""
+    """Create only the model, if it does not exist; raise SageMakerError if AWS refuses."""
     container = {
         "Image": wanted.image,
         "ModelDataUrl": wanted.artifact,
@@ -173,7 +174,7 @@ def _marks(wanted: Deployment) -> list[dict[str, str]]:
 
 
 def _unless_there(uid: str, site: Site, operation: str, request: Mapping[str, Any]) -> None:
-    """Create something; a resource of that name is ours, as names are unique."""
+    """Create a resource unless its name exists; names are unique, so it is then the same one."""
     try:
         call_when_seen(uid, site, operation, **request)
     except SageMakerError as error:
@@ -184,7 +185,7 @@ def _unless_there(uid: str, site: Site, operation: str, request: Mapping[str, An
 def await_service(
     uid: str, site: Site, name: str, timeout: float, say: Callable[[str], None]
 ) -> None:
-    """Wait until an endpoint is in service; SageMakerError where it fails, or is not in time."""
+    """Wait until an endpoint is in service; raise SageMakerError if it fails or is too slow."""
     for seconds in looks(timeout):
         found = _described(uid, site, name)
         state = found["EndpointStatus"] if found else "Creating"
@@ -196,14 +197,14 @@ def await_service(
             raise SageMakerError(f"{uid}: endpoint {name} is {state}: {why}")
     raise SageMakerError(
         f"{uid}: endpoint {name} was not in service after {timeout:,.0f} s ({state}); "
-        "allow it more time"
+        "raise the timeout"
     )
 
 
 def _described(
     uid: str, site: Site, name: str, ask: Callable[..., Any] = call
 ) -> dict[str, Any] | None:
-    """Describe an endpoint; None where it is gone, or not yet seen everywhere."""
+    """Describe an endpoint; return None if it does not exist, or is not yet visible."""
     try:
         found: dict[str, Any] = ask(uid, site, "describe_endpoint", EndpointName=name)
     except SageMakerError as error:
@@ -214,13 +215,13 @@ def _described(
 
 
 def is_gone(uid: str, site: Site, name: str, ask: Callable[..., Any] = call) -> bool:
-    """Tell whether there is no such endpoint, or not for much longer."""
+    """Tell whether an endpoint does not exist or is being deleted."""
     found = _described(uid, site, name, ask)
     return found is None or found["EndpointStatus"] == "Deleting"
 
 
 def _await_gone(uid: str, site: Site, name: str) -> None:
-    """Wait while an endpoint of that name is being deleted: no other may be made till then."""
+    """Wait while an endpoint is being deleted; its name cannot be used again before that."""
     for _ in looks():
         found = _described(uid, site, name)
         if found is None or found["EndpointStatus"] != "Deleting":
@@ -228,7 +229,7 @@ def _await_gone(uid: str, site: Site, name: str) -> None:
 
 
 def _scale(uid: str, site: Site, wanted: Deployment, part: Deployment) -> None:
-    """Let a variant of the endpoint grow with its requests."""
+    """Register autoscaling for a variant of the endpoint."""
     target = _scaled(wanted, part)
     bounds = {
         "MinCapacity": int(part.scaling.get("min", 1)),
@@ -271,14 +272,14 @@ def _scaled(endpoint: Deployment, part: Deployment) -> dict[str, str]:
 
 
 def delete(uid: str, site: Site, made: Deployment) -> None:
-    """Delete endpoint, configuration, models and what scoring left on S3.
+    """Delete endpoint, configuration, models, and the files of scoring on S3.
 
-    What is gone already is no error.
+    A resource that no longer exists is not an error.
 
     Raises
     ------
     SageMakerError
-        Where something could not be deleted; the rest is.
+        If a resource could not be deleted; the others are deleted.
     """
     steps: dict[str, Callable[[], object]] = {}
     for part in made.parts:
@@ -300,7 +301,7 @@ def delete(uid: str, site: Site, made: Deployment) -> None:
 
 
 def _delete_endpoint(uid: str, site: Site, name: str) -> None:
-    """Delete an endpoint; one that is being made or changed can only be deleted after that."""
+    """Delete an endpoint; if it is being created or updated, wait for the end of that first."""
     for _ in looks(_LONGEST_CHANGE):
         found = _described(uid, site, name)
         if found is None or found["EndpointStatus"] == "Deleting":

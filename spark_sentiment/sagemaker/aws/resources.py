@@ -1,4 +1,4 @@
-"""What SageMaker keeps for this library: names, tags, how it is deleted, and what is left over."""
+"""Resources of this library in SageMaker and S3: names, tags, listing, deletion."""
 
 import re
 import secrets
@@ -13,23 +13,23 @@ from spark_sentiment.errors import SageMakerError
 from spark_sentiment.sagemaker.aws.clients import Site, call, client, has_ended, is_missing
 
 PREFIX = "spark-sentiment"
-"""How the name of every resource begins, so that few tags have to be read to find them."""
+"""Prefix of the name of every resource, so that a search reads the tags of few resources."""
 
 RUN_ID, EXPIRES = f"{PREFIX}:run-id", f"{PREFIX}:expires"
-"""Tags of every resource: the run that made it, and when it is no longer wanted (ISO 8601, UTC)."""
+"""Tags of every resource: the run that created it, and its time of expiry (ISO 8601, UTC)."""
 
-MAX_NAME = 63  # of every resource that is made here
-_READS = 5  # of an object, before it is given up
+MAX_NAME = 63  # SageMaker's limit for names of resources
+_READS = 5  # attempts to read an object
 _SPELLED = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def unique_name(what: str) -> str:
-    """Return a name that no other resource has, within SageMaker's limits.
+    """Return a unique name of a resource, within SageMaker's limits.
 
     Parameters
     ----------
     what : str
-        What it is for; what SageMaker does not take in a name becomes a hyphen.
+        Purpose of the resource; characters that SageMaker does not allow in a name become hyphens.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def unique_name(what: str) -> str:
 
 
 def tags(run_id: str, hours: float, more: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the tags of what a run makes, to be wanted for so many hours from now.
+    """Return the tags of resources of a run that expire `hours` from now.
 
     Examples
     --------
@@ -59,10 +59,10 @@ def tags(run_id: str, hours: float, more: Mapping[str, str]) -> list[dict[str, s
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of resource: how SageMaker's operations on it are called.
+    """A kind of resource, with the names of SageMaker's operations and keys for it.
 
-    `listed` is the key of a listing and `named` the one of a name; `delete` is the operation that
-    ends it, which for a job means to stop it.
+    `list` and `delete` are operations; for a job, `delete` stops it. `listed` is the key of the
+    list in an answer, and `named`, `arn` and `status` are keys of a resource.
     """
 
     name: str
@@ -112,33 +112,33 @@ TRANSFORM_JOB = Kind(
 )
 
 CHANGING = ("Creating", "Updating", "SystemUpdating", "RollingBack")
-"""States of an endpoint in which it is not deleted."""
+"""States of an endpoint in which AWS does not delete it."""
 
 JOBS = (TRAINING_JOB, TRANSFORM_JOB)
 """Kinds that are stopped, not deleted."""
 
 KINDS = (ENDPOINT, *JOBS, ENDPOINT_CONFIG, MODEL)
-"""In the order in which they are deleted: what costs by the hour, then what it is made of."""
+"""All kinds, in the order of deletion: first those that cost by the hour, then their parts."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that this library made and SageMaker still has.
+    """A resource in SageMaker that this library created.
 
     Attributes
     ----------
     kind : Kind
-        What it is.
+        Kind of the resource.
     name : str
-        Its name.
+        Name of the resource.
     run_id : str or None
-        The run that made it.
+        Id of the run that created it.
     expires : datetime or None
-        When it is no longer wanted; None where its tag is missing or says no time.
+        Time of expiry; None if the tag is missing or is not a time.
     created : datetime
-        When it was made.
+        Time of creation.
     status : str
-        As SageMaker calls it, such as 'InService'; empty where the kind has none.
+        Status in SageMaker, such as 'InService'; empty if the kind has none.
     """
 
     kind: Kind
@@ -149,20 +149,20 @@ class Resource:
     status: str
 
     def expired(self, now: datetime) -> bool:
-        """Whether it is no longer wanted at `now`; without an expiry it never is."""
+        """Tell whether it has expired at `now`; without an expiry, it never expires."""
         return self.expires is not None and self.expires <= now
 
 
 def made_here(uid: str, site: Site) -> Iterator[Resource]:
-    """List what this library's tags mark, of all kinds; of jobs, those that still run.
+    """List the resources with this library's tags, of all kinds; of jobs, only running ones.
 
-    Cost: a request for each hundred resources whose name begins as ours do, and one for the tags of
-    each.
+    It costs one request per hundred resources whose name contains `PREFIX`, and one request per
+    resource for its tags.
 
     Raises
     ------
     SageMakerError
-        Where AWS refuses a request.
+        If AWS refuses a request.
     """
     for kind in KINDS:
         asked: dict[str, Any] = {"NameContains": PREFIX, "MaxResults": 100}
@@ -180,7 +180,7 @@ def made_here(uid: str, site: Site) -> Iterator[Resource]:
 
 
 def _marked(uid: str, site: Site, kind: Kind, found: Mapping[str, Any]) -> Resource | None:
-    """Return a listed resource with its tags; None where it has none of ours, or is gone."""
+    """Return a listed resource with its tags; None if it lacks our tags or no longer exists."""
     try:
         told = call(uid, site, "list_tags", ResourceArn=found[kind.arn])["Tags"]
     except SageMakerError as error:
@@ -208,12 +208,12 @@ def _time(spelled: str) -> datetime | None:
 
 
 def delete(uid: str, site: Site, kind: Kind, name: str) -> bool:
-    """Delete a resource, or stop a job; return False where it is gone, or has ended, already.
+    """Delete a resource, or stop a job; return False if it no longer exists or has ended.
 
     Raises
     ------
     SageMakerError
-        Where AWS refuses.
+        If AWS refuses.
     """
     try:
         call(uid, site, kind.delete, **{kind.named: name})
@@ -225,12 +225,12 @@ def delete(uid: str, site: Site, kind: Kind, name: str) -> bool:
 
 
 def all_deleted(uid: str, steps: Mapping[str, Callable[[], object]]) -> None:
-    """Take every step, whatever the others do; then say which of them failed.
+    """Call every step, also after a failure; then raise one error for all failed steps.
 
     Raises
     ------
     SageMakerError
-        Where a step failed, with what each of those said.
+        If a step failed. The message has the errors of all failed steps.
     """
     failed = []
     for what, step in steps.items():
@@ -243,14 +243,14 @@ def all_deleted(uid: str, steps: Mapping[str, Callable[[], object]]) -> None:
 
 
 def clean_up(failure: BaseException, *steps: Callable[[], object]) -> None:
-    """Take every step after a `failure`, whatever the others do; note on it what they fail with.
+    """Call every step after a `failure`, also if one fails; add their errors to it as notes.
 
     Examples
     --------
     >>> failure = ValueError("first")
     >>> clean_up(failure, lambda: split_uri("nowhere"))
     >>> failure.__notes__
-    ["'nowhere' is no address of S3, such as s3://bucket/folder"]
+    ["'nowhere' is not an S3 URI, such as s3://bucket/folder"]
     """
     for step in steps:
         try:
@@ -260,19 +260,19 @@ def clean_up(failure: BaseException, *steps: Callable[[], object]) -> None:
 
 
 def delete_objects(uid: str, site: Site, uri: str) -> None:
-    """Delete what lies below the folder `uri` of S3, and nothing else.
+    """Delete all objects in the S3 folder `uri`, and nothing else.
 
-    A folder is a prefix that ends in a slash: ``run1`` is not taken for a part of ``run10``.
+    The prefix of the folder ends in a slash, so that ``run1`` does not match ``run10``.
 
     Raises
     ------
     SageMakerError
-        Where AWS refuses, for the folder or for any object of it.
+        If AWS refuses, for the folder or for any of its objects.
     """
     bucket, key = split_uri(uri)
     folder = f"{key.strip('/')}/"
     if folder == "/":
-        raise SageMakerError(f"{uid}: '{uri}' names a whole bucket; nothing of it was deleted")
+        raise SageMakerError(f"{uid}: '{uri}' is a bucket, not a folder in it; nothing was deleted")
     pages = client("s3", site).get_paginator("list_objects_v2")
     try:
         found = [
@@ -294,18 +294,18 @@ def delete_objects(uid: str, site: Site, uri: str) -> None:
 
 
 def put_object(uid: str, site: Site, uri: str, body: bytes) -> None:
-    """Write an object of S3; SageMakerError where AWS refuses."""
+    """Write an object to S3; raise SageMakerError if AWS refuses."""
     bucket, key = split_uri(uri)
     call(uid, site, "put_object", "s3", Bucket=bucket, Key=key, Body=body)
 
 
 def get_object(uid: str, site: Site, uri: str) -> bytes | None:
-    """Return an object of S3; None where there is none.
+    """Return the content of an object on S3; None if it does not exist.
 
     Raises
     ------
     SageMakerError
-        Where AWS refuses, or the line breaks again and again.
+        If AWS refuses, or the connection breaks at each attempt.
     """
     bucket, key = split_uri(uri)
     left = _READS
@@ -318,7 +318,7 @@ def get_object(uid: str, site: Site, uri: str) -> bytes | None:
                 if error.response.get("Error", {}).get("Code") == "NoSuchKey":
                     return None
                 left = 0
-            # boto3 repeats what fails before the first byte, not after it.
+            # boto3 retries failures before the first byte of the body, not after it.
             if not left:
                 raise SageMakerError(f"{uid}: '{uri}' cannot be read: {error}") from error
         else:
@@ -326,12 +326,12 @@ def get_object(uid: str, site: Site, uri: str) -> bytes | None:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Take ``s3://bucket/key`` apart; s3a:// and s3n:// mean the same.
+    """Split ``s3://bucket/key`` into bucket and key; s3a:// and s3n:// mean the same.
 
     Raises
     ------
     SageMakerError
-        Where `uri` is none of S3.
+        If `uri` is not an S3 URI.
 
     Examples
     --------
@@ -340,5 +340,5 @@ def split_uri(uri: str) -> tuple[str, str]:
     """
     match = re.fullmatch(r"s3[an]?://([^/]+)/?(.*)", uri)
     if match is None:
-        raise SageMakerError(f"'{uri}' is no address of S3, such as s3://bucket/folder")
+        raise SageMakerError(f"'{uri}' is not an S3 URI, such as s3://bucket/folder")
     return match[1], match[2].strip("/")

@@ -1,14 +1,14 @@
-"""When to look again at what takes seconds or hours."""
+"""Polling intervals for jobs and endpoints that take seconds or hours."""
 
 import math
 import time
 from collections.abc import Iterator
 
-_LONGEST_PAUSE = 10.0  # seconds between two looks at a job
+_LONGEST_PAUSE = 10.0  # seconds between two polls of a job
 
 
 def pauses() -> Iterator[float]:
-    """Yield how long to wait before each look: a little at first, then longer, without an end."""
+    """Yield the seconds to wait before each poll, without end; they grow from 0.1 to 10."""
     pause = 0.1
     while True:
         yield pause
@@ -16,9 +16,9 @@ def pauses() -> Iterator[float]:
 
 
 def looks(timeout: float = math.inf) -> Iterator[float]:
-    """Yield the seconds so far, at each time to look at what is waited for, till time is up.
+    """Yield the elapsed seconds at each time to poll, until `timeout` has passed.
 
-    There is a first look at once, and a last one when `timeout` has passed.
+    The first poll is at once, and the last one when `timeout` has passed.
 
     Examples
     --------

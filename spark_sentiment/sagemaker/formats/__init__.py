@@ -1,1 +1,1 @@
-"""What goes over the wire: rows as requests, replies as columns, RecordIO-protobuf."""
+"""Formats of requests and replies, and RecordIO-protobuf."""

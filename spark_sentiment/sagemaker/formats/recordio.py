@@ -1,6 +1,6 @@
-"""RecordIO-protobuf, the binary format of SageMaker's own algorithms.
+"""RecordIO-protobuf, the binary format of SageMaker's built-in algorithms.
 
-A body is a row of frames, each a protobuf message ``Record``::
+A body is a sequence of frames. Each frame holds a protobuf message ``Record``::
 
     magic 0xCED7230A | length of the message | message | zeros up to a multiple of 4 bytes
 
@@ -26,8 +26,8 @@ _MAGIC = 0xCED7230A
 _FRAME = struct.Struct("<II")
 # Tags of length-delimited fields: the field's number, shifted by 3, with 2 for the wire type.
 _FEATURES, _LABEL = b"\x0a", b"\x12"  # of Record
-_KEY_VALUES = b"\x0a\x06values"  # of an entry of either: its key, here always "values"
-_VALUE = b"\x12"  # of that entry: its value
+_KEY_VALUES = b"\x0a\x06values"  # key of an entry of features or labels, here always "values"
+_VALUE = b"\x12"  # value of that entry
 _FLOAT32_TENSOR = b"\x12"  # of Value
 _TENSOR_VALUES, _TENSOR_KEYS, _TENSOR_SHAPE = b"\x0a", b"\x12", b"\x1a"  # of Float32Tensor
 
@@ -38,14 +38,14 @@ def encode(
     size: int | None = None,
     label: float | None = None,
 ) -> bytes:
-    """Write one row's features as a frame.
+    """Encode the features of a row as a frame.
 
     Parameters
     ----------
     values : array-like of float, [n]
-        A dense vector, or what a sparse one stores; written as float32.
+        A dense vector, or the stored values of a sparse one; written as float32.
     indices : array-like of int, [n], optional
-        Where each of `values` stands in a sparse vector, from 0; None for a dense one.
+        Index of each of `values` in a sparse vector, from 0; None for a dense vector.
     size : int, optional
         Width of a sparse vector; needed with `indices`.
     label : float, optional
@@ -54,7 +54,7 @@ def encode(
     Returns
     -------
     bytes
-        The same that SageMaker Spark's ``ProtobufRequestRowSerializer`` makes.
+        The same bytes as SageMaker Spark's ``ProtobufRequestRowSerializer`` returns.
 
     Examples
     --------
@@ -72,27 +72,27 @@ def encode(
 
 
 def frame(message: bytes) -> bytes:
-    """Put a message into a frame."""
+    """Return the frame of a message."""
     return _FRAME.pack(_MAGIC, len(message)) + message + b"\0" * (-len(message) % 4)
 
 
 def decode(body: bytes) -> Iterator[Mapping[str, "np.ndarray[Any, Any]"]]:
-    """Read the labels of each record of a reply; a sparse tensor is filled up with zeros.
+    """Decode the labels of each record of a reply; a sparse tensor becomes a dense one.
 
     Parameters
     ----------
     body : bytes
-        Frames, one after another.
+        A sequence of frames.
 
     Yields
     ------
     mapping of str to numpy.ndarray
-        By the label's key, such as ``closest_cluster``: float64, [n].
+        Values by the key of the label, such as ``closest_cluster``: float64, [n].
 
     Raises
     ------
     DataError
-        Where the body is cut off, or no RecordIO.
+        If the body is cut off, or is not RecordIO.
 
     Examples
     --------
@@ -103,20 +103,20 @@ def decode(body: bytes) -> Iterator[Mapping[str, "np.ndarray[Any, Any]"]]:
         record = record_type()()
         try:
             record.ParseFromString(message)
-        except ValueError as error:  # protobuf's DecodeError is one
-            raise DataError("a RecordIO frame holds no protobuf Record") from error
+        except ValueError as error:  # protobuf's DecodeError is a ValueError
+            raise DataError("a RecordIO frame does not hold a protobuf Record") from error
         yield {entry.key: _filled(entry.value) for entry in record.label}
 
 
 def frames(body: bytes) -> Iterator[bytes]:
-    """Take the messages out of a RecordIO body; DataError where it is cut off or none."""
+    """Yield the messages of a RecordIO body; raise DataError if it is cut off or not RecordIO."""
     place = 0
     while place < len(body):
         if len(body) - place < _FRAME.size:
-            raise DataError(f"a RecordIO body of {len(body)} bytes ends inside a frame's head")
+            raise DataError(f"a RecordIO body of {len(body)} bytes ends inside a frame header")
         magic, length = _FRAME.unpack_from(body, place)
         if magic != _MAGIC:
-            raise DataError(f"byte {place} of a RecordIO body does not begin a frame")
+            raise DataError(f"byte {place} of a RecordIO body does not start a frame")
         place += _FRAME.size
         if len(body) - place < length:
             raise DataError(f"a RecordIO body of {len(body)} bytes ends inside a message")
@@ -126,7 +126,7 @@ def frames(body: bytes) -> Iterator[bytes]:
 
 @cache
 def record_type() -> Any:
-    """Return protobuf's class for ``Record``, of the fields that the algorithms use."""
+    """Return the protobuf class of ``Record``, with the fields that the algorithms use."""
     file = descriptor_pb2.FileDescriptorProto(
         name="spark_sentiment/record.proto", package="spark_sentiment.sagemaker", syntax="proto2"
     )
@@ -176,7 +176,7 @@ def _entry(tag: bytes, tensor: bytes) -> bytes:
 
 
 def _sized(tag: bytes, content: bytes) -> bytes:
-    """Write a length-delimited field; one without content is left out, as protobuf does."""
+    """Encode a length-delimited field; an empty field is omitted, as in protobuf."""
     return tag + _varint(len(content)) + content if content else b""
 
 
@@ -190,7 +190,7 @@ def _varint(number: int) -> bytes:
 
 
 def _filled(value: Any) -> "np.ndarray[Any, Any]":
-    """Return a tensor's numbers as one dense row."""
+    """Return the values of a tensor as one dense row."""
     for name in ("float32_tensor", "float64_tensor", "int32_tensor"):
         if value.HasField(name):
             tensor = getattr(value, name)

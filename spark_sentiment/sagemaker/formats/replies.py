@@ -1,7 +1,7 @@
-"""The bodies of replies -> typed values, one row for each that was sent.
+"""Parse the bodies of replies into typed values, one row for each row of the request.
 
-What each built-in algorithm answers is in its chapter of the SageMaker developer guide
-("Inference response formats"); names of columns are SageMaker Spark's where it has any.
+The developer guide of SageMaker describes the replies of each built-in algorithm ("Inference
+response formats"). The names of columns are those of SageMaker Spark if it defines them.
 """
 
 import csv
@@ -36,16 +36,16 @@ Rows = list[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Reply:
-    """What an endpoint answers.
+    """Format of the replies of an endpoint.
 
     Attributes
     ----------
     accept : str
-        The content type to ask for.
+        Content type to request.
     fields : tuple of (str, DataType)
-        Name and type of each value of a row; a vector's value is a list of numbers.
+        Name and type of each value of a row; the value of a vector is a list of numbers.
     read : callable
-        Takes a body, returns its rows; raises DataError where it cannot read it.
+        Function that returns the rows of a body; it raises DataError if it cannot read the body.
     """
 
     accept: str
@@ -54,7 +54,7 @@ class Reply:
 
     @property
     def schema(self) -> StructType:
-        """Return what is told of each row: the fields, then why they are null, and the variant.
+        """Return the schema of the answer for a row: fields, then error, then variant.
 
         Examples
         --------
@@ -68,19 +68,19 @@ class Reply:
 
 
 def reply(algorithm: str, schema: str | None = None) -> Reply:
-    """Return how to read what `algorithm` answers.
+    """Return the format of the replies of `algorithm`.
 
     Parameters
     ----------
     algorithm : str
-        One of `ALGORITHMS`, or ``csv`` or ``jsonlines`` for a container of one's own.
+        One of `ALGORITHMS`; ``csv`` and ``jsonlines`` are for your own container.
     schema : str, optional
-        Of ``csv`` and ``jsonlines``: fields and their types, as in a DDL string.
+        For ``csv`` and ``jsonlines``: fields and their types, as a DDL string.
 
     Raises
     ------
     SchemaError
-        Where `schema` is missing or none, or names a type that cannot be read.
+        If `schema` is missing or invalid, or has a type that is not supported.
 
     Examples
     --------
@@ -100,20 +100,20 @@ Field = tuple[str, DataType, Callable[[Any], Any]]
 
 
 def _declared(schema: str | None) -> list[Field]:
-    """Take a schema's fields apart: name, type, and what makes a value of that type."""
+    """Return name, type and converter of each field of a DDL string."""
     if not schema:
         raise SchemaError("a reply of 'csv' or 'jsonlines' needs replySchema: 'label string, ...'")
     try:
         parsed = _parse_datatype_string(schema)
     except ParseException as error:
-        raise SchemaError(f"replySchema is no list of fields and types: {schema!r}") from error
+        raise SchemaError(f"replySchema is not a list of fields and types: {schema!r}") from error
     if not isinstance(parsed, StructType):
-        raise SchemaError(f"replySchema names no fields: {schema!r}")
+        raise SchemaError(f"replySchema has no fields: {schema!r}")
     return [(f.name, f.dataType, _maker(f.name, f.dataType)) for f in parsed.fields]
 
 
 def _maker(name: str, kind: DataType) -> Callable[[Any], Any]:
-    """Return what turns JSON's or a cell's value into one of type `kind`; None stays None."""
+    """Return a converter of JSON values or cells to type `kind`; it leaves None unchanged."""
     if isinstance(kind, ArrayType):
         item = _maker(name, kind.elementType)
         return lambda value: None if value is None else [item(part) for part in value]
@@ -127,15 +127,15 @@ def _maker(name: str, kind: DataType) -> Callable[[Any], Any]:
     }
     if type(kind) not in simple:
         raise SchemaError(
-            f"replySchema: field '{name}' is {kind.simpleString()}; what can be read is double, "
-            "float, int, bigint, string, boolean, and arrays of those"
+            f"replySchema: field '{name}' is {kind.simpleString()}; supported are double, float, "
+            "int, bigint, string, boolean, and arrays of them"
         )
     make = simple[type(kind)]
     return lambda value: None if value is None else make(value)
 
 
 def _readable(read: Callable[[bytes], Rows]) -> Callable[[bytes], Rows]:
-    """Make DataError of what goes wrong in `read`, without the body's text in its message."""
+    """Wrap `read` so that its errors become DataError, without the text of the body."""
 
     def safely(body: bytes) -> Rows:
         try:
@@ -150,7 +150,7 @@ def _readable(read: Callable[[bytes], Rows]) -> Callable[[bytes], Rows]:
 
 
 def _recordio(*fields: tuple[str, DataType]) -> Reply:
-    """Return a reply of RecordIO whose records have a label for each field."""
+    """Return the format of a RecordIO reply whose records have a label for each field."""
 
     def read(body: bytes) -> Rows:
         return [
@@ -165,7 +165,7 @@ def _recordio(*fields: tuple[str, DataType]) -> Reply:
 
 
 def _numbers(body: bytes) -> Rows:
-    """Read XGBoost's numbers: parted by commas, as some versions write them, or by lines."""
+    """Read XGBoost's numbers, separated by commas (in some versions) or by ends of lines."""
     text = body.decode().strip()
     return [(float(cell),) for cell in text.replace("\n", ",").split(",")] if text else []
 
@@ -173,7 +173,7 @@ def _numbers(body: bytes) -> Rows:
 def _probabilities(body: bytes) -> Rows:
     """Read XGBoost's probabilities: lists in brackets, or a line of numbers for each row.
 
-    Commas are between the lists in an endpoint's answer, ends of lines in a transform job's.
+    An endpoint separates the lists by commas, a transform job by ends of lines.
     """
     text = body.decode().strip()
     if "[" in text:
@@ -197,7 +197,7 @@ def _csv_reader(fields: Sequence[Field]) -> Callable[[bytes], Rows]:
         rows = []
         for cells in csv.reader(io.StringIO(body.decode(), newline="")):
             if len(cells) != len(fields):
-                raise DataError(f"a line of the reply has {len(cells)} cells for {len(fields)}")
+                raise DataError(f"a line of the reply has {len(cells)} cells, not {len(fields)}")
             rows.append(tuple(make(c) for c, (_, _, make) in zip(cells, fields, strict=True)))
         return rows
 
@@ -237,4 +237,4 @@ _BUILT_IN = {
 }
 
 ALGORITHMS = (*_BUILT_IN, "csv", "jsonlines")
-"""Whose replies can be read: the built-in algorithms, and two forms with a schema of one's own."""
+"""Algorithms with a known format of replies, and two formats with a schema that you declare."""

@@ -1,7 +1,7 @@
-"""Rows -> the bodies of requests, byte for byte as SageMaker Spark's serializers write them.
+"""Write rows as bodies of requests, with the same bytes as SageMaker Spark's serializers.
 
-Text is made by Column expressions, in the JVM, whose spelling of numbers is that of upstream's
-serializers; only RecordIO is put together in Python, from arrays.
+Column expressions write text formats in the JVM, which formats numbers as SageMaker Spark does.
+Only RecordIO is written in Python, from arrays.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +22,13 @@ CONTENT_TYPES = {
     "jsonlines": "application/jsonlines",
     "recordio": recordio.CONTENT_TYPE,
 }
-"""What a request in each format calls itself."""
+"""Content type of requests in each format."""
 
 
 def check(
     schema: StructType, uid: str, form: str, features: str, label: str | None, fields: list[str]
 ) -> None:
-    """Raise SchemaError where a request cannot be made of these columns."""
+    """Raise SchemaError if requests cannot be written from these columns."""
     if form == "jsonlines":
         if not fields:
             raise SchemaError(
@@ -45,26 +45,26 @@ def check(
 def record(
     schema: StructType, form: str, features: str, label: str | None, fields: Mapping[str, str]
 ) -> Column:
-    r"""Return the column that holds a row's part of a request.
+    r"""Return a column with the part of a request that a row becomes.
 
     Parameters
     ----------
     schema : StructType
-        Of the DataFrame that the columns are of.
+        Schema of the DataFrame.
     form : {'csv', 'libsvm', 'jsonlines', 'recordio'}
-        How rows are written.
+        Format of the request.
     features : str
-        Column with a vector; not for 'jsonlines'.
+        Column with a vector; not used by 'jsonlines'.
     label : str or None
-        Column with the target, written by 'libsvm' alone; None writes 0.0.
+        Column with the target, used only by 'libsvm'; None writes 0.0.
     fields : mapping of str to str
-        Of 'jsonlines': the key in a line's object, and the column that it takes its value from.
+        For 'jsonlines': the keys of a line's object, and the columns of their values.
 
     Returns
     -------
     Column
-        A string, without its line's end; for 'recordio' a struct of values (float), indices and
-        size. Null where the features, or all the fields, are null.
+        A string without end of line; for 'recordio', a struct of values (float), indices and size.
+        It is null if the features, or all fields, are null.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def record(
 
 
 def entries(features: str) -> Column:
-    """Return what LibSVM writes of a vector: ``" 2:0.5 4:2.0"``, places counted from 1."""
+    """Return a vector in LibSVM's format, such as ``" 2:0.5 4:2.0"``; indices start at 1."""
     vector = F.unwrap_udt(quoted(features))
     values, indices = vector["values"], vector["indices"]
     everywhere = F.sequence(F.lit(1), F.size(values))
@@ -106,19 +106,19 @@ def entries(features: str) -> Column:
 
 
 def encoded(form: str, part: Any) -> bytes:
-    """Return the bytes of what `record` made of one row."""
+    """Return the bytes of a row that `record` returned."""
     if form == "recordio":
         return recordio.encode(part["values"], part["indices"], part["size"])
     return f"{part}\n".encode()
 
 
 def parts(batch: Any) -> list[Any]:
-    """Return the rows of what Spark hands a pandas function of the column that `record` makes.
+    """Return the rows of a pandas batch of the column that `record` returns.
 
     Parameters
     ----------
     batch : pandas.Series or pandas.DataFrame
-        Strings, or the fields of structs.
+        Strings, or the fields of structs, as Spark passes them to a pandas function.
     """
     if batch.ndim == 1:
         return list(batch)
@@ -127,21 +127,21 @@ def parts(batch: Any) -> list[Any]:
 
 
 def cut(form: str, batch: Sequence[Any], rows: int, size: int) -> Iterator[list[bytes | str]]:
-    r"""Cut a batch into the parts of requests.
+    r"""Divide a batch into requests.
 
     Parameters
     ----------
     form : {'csv', 'libsvm', 'jsonlines', 'recordio'}
-        How rows are written.
+        Format of the requests.
     batch : sequence
-        What `record` made of each row; None for a row that cannot be sent.
+        Rows as `record` returns them; None for a row that cannot be sent.
     rows, size : int
-        Rows and bytes of a request at most.
+        Largest number of rows and bytes of a request.
 
     Yields
     ------
     list of (bytes or str)
-        The rows of a request, in their order: each one's bytes, or why it cannot be sent.
+        The rows of a request, in order. A row is its bytes, or the reason why it cannot be sent.
 
     Examples
     --------
@@ -174,12 +174,12 @@ def _json(schema: StructType, fields: Mapping[str, str]) -> Column:
 
 
 def _plain(schema: StructType, name: str) -> Column:
-    """Return a column as JSON can spell it: a vector as the array of all its numbers."""
+    """Return a column that can be written as JSON; a vector becomes an array of all its values."""
     vector = isinstance(schema[name].dataType, VectorUDT)
     return _dense(name) if vector else quoted(name)
 
 
 def _dense(name: str) -> Column:
-    """Return a vector column as an array of doubles, null where it is null."""
+    """Return a vector column as an array of doubles; null stays null."""
     column = quoted(name)
     return F.when(column.isNotNull(), to_array(column))

@@ -1,5 +1,5 @@
-"""Scoring by an endpoint or a transform job: `SageMakerEndpointModel` and what it needs.
+"""Scoring by an endpoint or a transform job: `SageMakerEndpointModel` and its helpers.
 
-``model`` has the stage and ``params`` its Params; ``rows`` is what a task does with its rows,
-``invoke`` one call with what is repeated, ``batch`` a table scored by a transform job.
+``model`` has the stage and ``params`` its Params. ``rows`` scores the rows of a task, ``invoke``
+sends a request with retries, and ``batch`` scores a table by a transform job.
 """

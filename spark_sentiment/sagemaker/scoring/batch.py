@@ -1,8 +1,8 @@
-"""Batch transform: Spark writes requests to S3, SageMaker answers them there, Spark joins them.
+"""Batch transform: Spark writes requests to S3, SageMaker writes replies there, Spark joins them.
 
-Each job has a folder of its own, and all that is written is below that: ``rows`` is what is scored,
-``requests`` has the bodies, ``replies`` is what SageMaker answers, ``answers`` what that means for
-each row. The result reads ``rows`` and ``answers``, which stay; the others are deleted.
+Each job has its own folder with four subfolders: ``rows`` has the rows to score, ``requests`` the
+bodies of requests, ``replies`` the replies of SageMaker, and ``answers`` the answer for each row.
+The result reads ``rows`` and ``answers``, which stay; the others are deleted.
 """
 
 import itertools
@@ -32,8 +32,8 @@ from spark_sentiment.sagemaker.training import upstream
 
 _MB = 2**20
 _ROW, _RECORD, _ERROR = "row", "record", "error"
-# A task moves its files to their place itself: on S3 that is a copy, which the driver would repeat
-# one by one. Of a job that fails half way, the whole folder goes.
+# With version 2, tasks move their files to the final place. With version 1, the driver moves them
+# one by one, and on S3 each move is a copy. If a job fails half way, the whole folder is deleted.
 _COMMIT = {
     "mapreduce.fileoutputcommitter.algorithm.version": "2",
     "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
@@ -50,32 +50,32 @@ _INDEX = StructType(
 
 @dataclass(frozen=True)
 class Batch:
-    """What a batch transform needs; see `SageMakerEndpointModel`'s Params.
+    """Settings of a batch transform; see the Params of `SageMakerEndpointModel`.
 
     Attributes
     ----------
     uid : str
-        Who asks; it opens messages.
+        Id of the stage, which begins messages.
     site : Site
-        Where AWS is.
+        Region and address of AWS.
     deployment : Deployment
         The model.
     folder : str
-        On S3: each job has one of its own below it.
+        Folder on S3 in which each job creates its own folder.
     form : str
-        How rows are sent.
+        Format of requests.
     reply : Reply
-        How answers are read.
+        Format of replies.
     rows, bytes : int
-        Of a request at most.
+        Largest number of rows and bytes of a request.
     threads : int
-        Objects of a task that are written or read at once.
+        Number of objects that a task writes or reads concurrently.
     max_error_share : float
-        Of all rows, that may lack a prediction.
+        Allowed share of rows without a prediction.
     instance_type, instance_count
         Machines of the job.
     timeout : float
-        Seconds to wait for its end.
+        Seconds to wait for the end of the job.
     """
 
     uid: str
@@ -105,30 +105,30 @@ def answered(
     Parameters
     ----------
     batch : Batch
-        What to ask, and how.
+        Settings of the job.
     df : DataFrame
-        Computed once: what is sent and what is returned are read from the same staged rows.
+        Rows to score. They are computed once; requests and result are read from the staged rows.
     record : callable
-        Takes a schema, returns the column with a row's part of a request.
+        Function of a schema that returns the column with a row's part of a request.
     column : str
-        To add: each row's answer, a struct as `Reply.schema`.
+        Name of the new column with the answer for each row, a struct as `Reply.schema`.
     say : callable
-        Takes a line of progress.
+        Function that prints a line of progress.
 
     Returns
     -------
     DataFrame
-        Every row of `df` once, in no particular order, with `column`. It reads files below
+        Every row of `df` once, in no particular order, with `column`. It reads files in
         `Batch.folder`, and can be read until they are deleted.
 
     Raises
     ------
     SchemaError
-        Where a column is of a type that Parquet cannot hold.
+        If a column has a type that Parquet cannot hold.
     SageMakerError
-        Where AWS refuses, or the job fails, is stopped, or is not done in time; it is then stopped.
+        If AWS refuses, or the job fails, is stopped, or is not done in time; it is then stopped.
     DataError
-        Where more rows than the allowed share have no prediction.
+        If a larger share of the rows than allowed has no prediction.
     """
     name = resources.unique_name("batch")
     folder = f"{batch.folder}/{name}"
@@ -169,8 +169,8 @@ def answered(
 
 
 def _staged(uid: str, df: DataFrame, path: str, row: str) -> DataFrame:
-    """Write the rows with an id each, and return them as they are read back."""
-    # Their own names may be such as no file can have, or be there twice.
+    """Write the rows to Parquet with an id each, and return a DataFrame that reads them."""
+    # Parquet does not accept some names of columns, nor the same name twice.
     plain = df.toDF(*(f"column{i}" for i in range(len(df.columns))))
     named = dict(zip(plain.columns, df.columns, strict=True))
     numbered = plain.withColumn(_ROW, F.monotonically_increasing_id())
@@ -185,17 +185,17 @@ def _staged(uid: str, df: DataFrame, path: str, row: str) -> DataFrame:
 
 
 def _written(batch: Batch, sent: DataFrame, folder: str) -> DataFrame:
-    """Return which rows each object of requests holds; the objects are written as it is computed.
+    """Return an index of the rows in each request; computing the index writes the requests to S3.
 
-    An object's name is that of a task and a number: a task that Spark runs again, or a part of the
-    index that is lost and computed again, reads the same staged rows and writes the same objects.
+    The name of an object consists of the task and a number. If Spark repeats a task, or recomputes
+    a lost part of the index, the task reads the same staged rows and writes the same objects.
     """
-    import pandas as pd  # two seconds that who does not score need not wait
+    import pandas as pd  # imported here: the import takes two seconds
 
     def write(frames: Iterable[Any]) -> Iterator[Any]:
         context = TaskContext.get()
         task = context.partitionId() if context else 0
-        aws.client("s3", batch.site)  # boto3 makes clients in one thread only
+        aws.client("s3", batch.site)  # created in one thread: creating it is not thread-safe
 
         def cut() -> Iterator[tuple[str, list[int], list[bytes | str]]]:
             names = (f"{task:06}-{number:06}" for number in itertools.count())
@@ -225,7 +225,7 @@ def _written(batch: Batch, sent: DataFrame, folder: str) -> DataFrame:
 
 
 def _read(batch: Batch, index: DataFrame, folder: str) -> DataFrame:
-    """Return a row for each that was staged: its id, the reply's values, and why there is none."""
+    """Return for each staged row its id, the values of the reply, and an error if it has none."""
     import pandas as pd
 
     nothing = (None,) * len(batch.reply.fields)
@@ -252,7 +252,7 @@ def _read(batch: Batch, index: DataFrame, folder: str) -> DataFrame:
 def _answers(
     batch: Batch, folder: str, name: str | None, asked: int
 ) -> tuple[Iterator[tuple[Any, ...]], str | None]:
-    """Return the rows of one object's reply, or why there are none."""
+    """Return the rows of the reply to one request, or an error."""
     if name is None:
         return iter(()), None
     body = resources.get_object(batch.uid, batch.site, f"{folder}/replies/{name}.out")
@@ -268,7 +268,7 @@ def _answers(
 
 
 def _answer(reply: Reply) -> StructType:
-    """Return the columns of an answer; a reply's field may have any name, so they have none."""
+    """Return the schema of ``answers``; fields are numbered, because their names may be invalid."""
     kinds = [field.dataType for field in reply.schema.fields[: len(reply.fields)]]
     values = [StructField(_value(place), kind) for place, kind in enumerate(kinds)]
     return StructType([StructField(_ROW, LongType()), *values, StructField(_ERROR, StringType())])
@@ -279,31 +279,31 @@ def _value(place: int) -> str:
 
 
 def _check(batch: Batch, job: str, staged: int, told: int, failed: int, why: str | None) -> None:
-    """Raise DataError where a row is lost, or too many have no prediction."""
+    """Raise DataError if a row is lost, or too many rows have no prediction."""
     if told != staged:
         raise DataError(f"{batch.uid}: {staged:,} rows were staged, and {told:,} were answered")
     if too_many(failed, staged, batch.max_error_share):
         raise DataError(
             f"{batch.uid}: transform job {job} gave no prediction for {failed:,} of {staged:,} "
-            f"rows, {failed / staged:.2%} where at most {batch.max_error_share:.2%} is allowed; "
-            f"one of them: {why}"
+            f"rows, {failed / staged:.2%}, and at most {batch.max_error_share:.2%} is allowed; "
+            f"one of the errors: {why}"
         )
 
 
 @dataclass
 class TransformJob:
-    """A transform job on its way; one object is one request to the model's container.
+    """A transform job; each object on S3 is one request to the container of the model.
 
     Attributes
     ----------
     batch : Batch
-        What is asked, and by whom.
+        Settings of the job.
     name : str
-        Of the job.
+        Name of the job.
     folder : str
-        On S3: its requests and replies are below.
+        Folder on S3 with its requests and replies.
     say : callable
-        Takes a line of progress.
+        Function that prints a line of progress.
     """
 
     batch: Batch
@@ -313,18 +313,18 @@ class TransformJob:
     _runs: bool = False
 
     def create(self) -> None:
-        """Ask for the job; SageMakerError where AWS refuses."""
+        """Create the job; raise SageMakerError if AWS refuses."""
         self._runs = True
         try:
             self._create(call)
         except SageMakerError as error:
             if is_missing(error):
-                # A model costs nothing. It may never have been made, or went with its endpoint.
+                # The model does not exist, or was deleted with its endpoint. A model is free.
                 hosting.create_model(self.batch.uid, self.batch.site, self.batch.deployment)
                 self._create(call_when_seen)
-            elif "already exists" not in str(error):  # as the answer to what boto3 repeated
+            elif "already exists" not in str(error):  # the answer to a retry of boto3
                 raise
-        self.say(f"transform job {self.name} is asked for")
+        self.say(f"transform job {self.name} is created")
 
     def _create(self, send: Callable[..., Any]) -> None:
         batch, made = self.batch, self.batch.deployment
@@ -357,12 +357,12 @@ class TransformJob:
         )
 
     def finished(self) -> None:
-        """Wait for the job's end.
+        """Wait for the end of the job.
 
         Raises
         ------
         SageMakerError
-            Where it failed, was stopped, or is not done in time.
+            If the job failed, was stopped, or is not done in time.
         """
         uid, timeout = self.batch.uid, self.batch.timeout
         said = ""
@@ -386,7 +386,7 @@ class TransformJob:
         )
 
     def stop(self) -> None:
-        """Stop the job where it runs; one that has ended is left as it is."""
+        """Stop the job if it is running."""
         batch = self.batch
         if self._runs and resources.delete(
             batch.uid, batch.site, resources.TRANSFORM_JOB, self.name

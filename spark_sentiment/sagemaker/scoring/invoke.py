@@ -1,9 +1,10 @@
-"""One call of an endpoint: what is repeated, how long is waited, and what is never said.
+"""Call an endpoint, with retries and time-outs.
 
-`Caller` sends a request and has its answer by the same connection; `AsyncCaller` puts the request
-to S3 and looks there for the answer. A `Service` says which of them is meant.
+`Caller` sends a request and receives the answer on the same connection. `AsyncCaller` puts the
+request on S3 and polls S3 for the answer. `Service` and `AsyncService` hold the settings.
 
-No message here holds what was sent or answered: a container's error may quote a review.
+Messages of this module never contain the content of requests or answers, because an error of a
+container may quote a review.
 """
 
 import random
@@ -33,9 +34,9 @@ from spark_sentiment.sagemaker.aws.resources import split_uri
 from spark_sentiment.sagemaker.aws.waits import pauses
 
 MAX_BYTES = 6_291_456
-"""Most bytes of a request to a real-time endpoint (4 MB to a serverless one)."""
+"""Largest size in bytes of a request to a real-time endpoint (4 MB for a serverless one)."""
 
-_PASSING = frozenset({424, 429})  # and all from 500 on
+_PASSING = frozenset({424, 429})  # retried, as all statuses from 500 on
 _THROTTLED = frozenset({"ThrottlingException", "Throttling", "TooManyRequestsException"})
 _BROKEN_LINE = (
     ConnectionClosedError,
@@ -47,32 +48,32 @@ _BROKEN_LINE = (
     ResponseStreamingError,
 )
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 20.0
-_FREE_RETRIES = 20  # of a task, before its budget counts
-_SHORTEST_LIFE, _LONGEST_LIFE, _LONGEST_CALL = 60, 21_600, 3_600  # s, of an asynchronous request
+_FREE_RETRIES = 20  # retries of a task that do not count against its budget
+_SHORTEST_LIFE, _LONGEST_LIFE, _LONGEST_CALL = 60, 21_600, 3_600  # AWS's limits, in seconds
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where an endpoint is and how to speak to it; holds no credentials.
+    """Settings of the calls of an endpoint, without credentials.
 
     Attributes
     ----------
     endpoint : str
-        The endpoint's name.
+        Name of the endpoint.
     site : Site
         AWS region, and address of the service.
     variant : str or None
-        Production variant to ask; None leaves it to the weights.
+        Production variant to call; None to choose by the weights.
     content_type, accept : str
-        Of requests, and of replies.
+        Content types of requests and of replies.
     timeout : float
         Seconds to wait for an answer.
     connections : int
-        Requests of a process under way at once.
+        Number of concurrent requests of a process.
     attempts : int
-        Times that a request is sent at most.
+        Largest number of times that a request is sent.
     budget : float
-        Retries of a task for each request that it sends, beyond its first twenty.
+        Retries of a task per request, beyond its first twenty retries.
     """
 
     endpoint: str
@@ -86,25 +87,25 @@ class Service:
     budget: float
 
     def caller(self) -> "Caller":
-        """Return what calls it for one task."""
-        client(self)  # boto3 makes clients in one thread only
+        """Return the caller for one task."""
+        client(self)  # created in one thread: creating boto3 clients is not thread-safe
         return Caller(self)
 
 
 @dataclass(frozen=True)
 class AsyncService(Service):
-    """An endpoint that takes requests from S3 and writes its answers there.
+    """Settings of the calls of an endpoint that reads requests from S3 and writes answers to it.
 
     Attributes
     ----------
     inputs : str
-        Folder on S3 for requests while they are under way.
+        Folder on S3 for requests until they are answered.
     """
 
     inputs: str
 
     def caller(self) -> "AsyncCaller":
-        """Return what calls it for one task."""
+        """Return the caller for one task."""
         client(self)
         _storage(self)
         return AsyncCaller(self)
@@ -112,9 +113,10 @@ class AsyncService(Service):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: a body and the variant that gave it, or why there is none.
+    """Answer of an endpoint: a body and the variant that answered, or an error.
 
-    `refused` says that the model's container called the request wrong: a part of it may do.
+    `refused` tells that the container of the model rejected the request. A part of the request may
+    then succeed.
     """
 
     body: bytes = b""
@@ -125,17 +127,17 @@ class Answer:
 
 @dataclass
 class Caller:
-    """Calls one endpoint for one task, from several threads.
+    """Calls an endpoint for one task, from several threads.
 
-    A request that fails in passing (throttled, 424, 429, 5xx, a time-out, a broken connection) is
-    sent again after a random wait that may double each time, up to 20 s. The task's retries
-    together are bounded too, by `Service.budget`: an endpoint that is down is not hammered by
-    every request in turn.
+    A transient failure (throttling, 424, 429, 5xx, a time-out, a broken connection) is retried
+    after a random wait. The upper bound of the wait doubles with each attempt, up to 20 s.
+    `Service.budget` also limits the retries of the whole task, so that a task does not overload an
+    endpoint that is down.
 
     Attributes
     ----------
     service : Service
-        What to call.
+        Settings of the calls.
     """
 
     service: Service
@@ -144,7 +146,7 @@ class Caller:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, body: bytes) -> Answer:
-        """Send `body` until it is answered, refused, or given up."""
+        """Send `body`; retry until it is answered or rejected, or no attempt is left."""
         with self._lock:
             self._requests += 1
         told = ""
@@ -184,17 +186,17 @@ class Caller:
 
 @dataclass
 class AsyncCaller(Caller):
-    """Calls one asynchronous endpoint for one task, from several threads.
+    """Calls an asynchronous endpoint for one task, from several threads.
 
-    What fails in passing is repeated as by `Caller`, with a container's failure that AWS wrote to
-    S3 among it. That no answer came within `AsyncService.timeout` is final: the request may still
-    be in the endpoint's queue, which one more would make longer. Requests and answers are deleted
-    from S3 when they have been read.
+    Transient failures are retried as by `Caller`, also a failure of the container that AWS wrote to
+    S3. If no answer arrives within `AsyncService.timeout`, the request is not retried: it may still
+    be in the queue of the endpoint, and a retry would make the queue longer. Requests and answers
+    are deleted from S3 when they have been read.
 
     Attributes
     ----------
     service : AsyncService
-        What to call.
+        Settings of the calls.
     """
 
     service: AsyncService
@@ -218,7 +220,7 @@ class AsyncCaller(Caller):
             self._delete(place)
 
     def _awaited(self, output: str, failure: str | None) -> Answer:
-        """Look for the answer, or for the failure, until one of them is there."""
+        """Poll S3 for the answer or the failure until one of them exists, or time is up."""
         end = time.monotonic() + self.service.timeout
         for pause in pauses():
             time.sleep(min(pause, max(0.0, end - time.monotonic())))
@@ -233,7 +235,7 @@ class AsyncCaller(Caller):
         return Answer(error=f"no answer within {self.service.timeout:,g} s")
 
     def _taken(self, uri: str) -> bytes | None:
-        """Read an object and delete it; None where there is none yet."""
+        """Read an object and delete it; return None if it does not exist yet."""
         bucket, key = split_uri(uri)
         place = {"Bucket": bucket, "Key": key}
         try:
@@ -246,17 +248,17 @@ class AsyncCaller(Caller):
         return body
 
     def _delete(self, place: dict[str, str]) -> None:
-        # What is left has a folder of its own, which goes with the endpoint.
+        # A failure is ignored: `deleteResources` deletes the whole folder.
         with suppress(BotoCoreError, ClientError):
             _storage(self.service).delete_object(**place)
 
 
 def _failure(told: bytes) -> Answer:
-    """Return what a failure that was written to S3 means.
+    """Return the answer for a failure that AWS wrote to S3, or raise it if it is transient.
 
-    Its text is AWS's or the container's, and is not said. Where it speaks of a server error, as in
-    "Received server error (503) from primary", it is raised as an endpoint answers it; any other
-    may be the fault of a part of the request.
+    The text of the failure is not used in messages. If it names a server error, as in "Received
+    server error (503) from primary", the error is raised as a real-time endpoint would return it.
+    Any other failure may be caused by a part of the request.
     """
     said = re.search(rb"server error \((5\d\d)\)", told)
     if said is None:
@@ -272,7 +274,7 @@ def _failure(told: bytes) -> Answer:
 
 
 def passes(error: Exception) -> bool:
-    """Tell whether the same request may succeed when it is sent again.
+    """Tell whether an error is transient, so that the same request may succeed later.
 
     Examples
     --------
@@ -293,7 +295,7 @@ def passes(error: Exception) -> bool:
 
 
 def says(error: Exception) -> str:
-    """Name an error by its status and code, or its class; never by its message."""
+    """Return status and code of an error, or its class, but never its message."""
     if not isinstance(error, ClientError):
         return type(error).__name__
     original = error.response.get("OriginalStatusCode")
@@ -306,7 +308,7 @@ def _status(error: ClientError) -> int:
 
 
 def _container_refuses(error: Exception) -> bool:
-    """Tell whether the model's container called the request itself wrong."""
+    """Tell whether the container of the model rejected the request."""
     response = error.response if isinstance(error, ClientError) else {}
     original = int(response.get("OriginalStatusCode") or 0)
     return 400 <= original < 500 and original not in (408, 429)
@@ -314,12 +316,12 @@ def _container_refuses(error: Exception) -> bool:
 
 @lru_cache(maxsize=8)
 def client(service: Service) -> Any:
-    """Return this process's client of SageMaker's runtime; boto3's may be used by all threads."""
+    """Return this process's client of SageMaker's runtime; all threads may use it."""
     return aws.made(
         "sagemaker-runtime",
         aws.find_region(service.site),
         service.site,
-        # boto3 never repeats 424 and 530, and would not say how often it repeated the rest.
+        # `Caller` retries instead: boto3 does not retry 424 and 530, nor report its retries.
         retries={"total_max_attempts": 1},
         read_timeout=service.timeout,
         connect_timeout=min(10.0, service.timeout),
@@ -329,7 +331,7 @@ def client(service: Service) -> Any:
 
 @lru_cache(maxsize=8)
 def _storage(service: AsyncService) -> Any:
-    """Return this process's client of S3 for an asynchronous endpoint's requests."""
+    """Return this process's client of S3 for the requests of an asynchronous endpoint."""
     return aws.made(
         "s3",
         aws.find_region(service.site),

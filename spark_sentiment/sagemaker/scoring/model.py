@@ -1,4 +1,4 @@
-"""Rows -> requests -> an endpoint's predictions, on the executors."""
+"""`SageMakerEndpointModel`: score rows by an endpoint, or by a batch transform."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -44,10 +44,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def made_of(value: Any) -> dict[str, Any]:
-    """Param converter: a `Deployment`, or its dict."""
+    """Return a `Deployment` or its dict as a dict; other values raise TypeError or ValueError."""
     if isinstance(value, Deployment):
         return value.as_dict()
-    expected = "expected what hosting.Deployment holds"
+    expected = "expected a Deployment or its dict"
     if not isinstance(value, Mapping):
         raise TypeError(f"{expected}, got {value!r}")
     try:
@@ -191,11 +191,11 @@ class SageMakerEndpointModel(
     ['features', 'prediction', 'endpoint_error']
     """
 
-    endpointName: Param[str] = Param(Params._dummy(), "endpointName", "endpoint to ask", string)
+    endpointName: Param[str] = Param(Params._dummy(), "endpointName", "endpoint to call", string)
     deployment: Param[dict[str, Any]] = Param(
         Params._dummy(),
         "deployment",
-        "what stands behind the endpoint, to make and delete",
+        "resources of the endpoint, to create and delete",
         made_of,
     )
 
@@ -240,7 +240,7 @@ class SageMakerEndpointModel(
         return _Reader(cls)
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema `transform` yields; raise SchemaError where it cannot."""
+        """Return the output schema of `transform`; raise SchemaError if a column is wrong."""
         for param in (self.endpointName, self.algorithm):
             if not self.isDefined(param):
                 raise SchemaError(f"{self.uid}: {param.name} is not set: {param.doc}")
@@ -275,8 +275,8 @@ class SageMakerEndpointModel(
         if len(added) < len(columns):
             spelled = ", ".join(f"{name} -> {column}" for column, name, _ in columns)
             raise SchemaError(
-                f"{self.uid}: two of the reply's fields would have one column's name ({spelled}); "
-                "set outputCols, errorCol or variantCol"
+                f"{self.uid}: two fields of the reply have the same column ({spelled}); set "
+                "outputCols, errorCol or variantCol"
             )
         return added
 
@@ -323,15 +323,15 @@ class SageMakerEndpointModel(
     def _deployment(self) -> Deployment:
         if not self.isSet(self.deployment):
             raise SageMakerError(
-                f"{self.uid}: endpoint '{self.getOrDefault(self.endpointName)}' was not made by a "
-                "SageMakerStage, and is not this model's to make or delete"
+                f"{self.uid}: endpoint '{self.getOrDefault(self.endpointName)}' was not created by "
+                "a SageMakerStage: create or delete it outside of this library"
             )
         return Deployment(**self.getOrDefault(self.deployment))
 
     def _no_endpoint(self, made: Deployment) -> SageMakerError:
         return SageMakerError(
-            f"{self.uid}: model '{made.name}' was made for batch transforms, without an endpoint: "
-            "leave Param inference at 'batch', or fit with another"
+            f"{self.uid}: model '{made.name}' was fitted for batch transforms and has no endpoint: "
+            "set Param inference to 'batch', or fit again with another value"
         )
 
     def _folder(self) -> str:
@@ -339,12 +339,12 @@ class SageMakerEndpointModel(
         staging = self._deployment().staging
         if staging is None:
             raise SageMakerError(
-                f"{self.uid}: Param deployment names no folder on S3 for requests: set its staging"
+                f"{self.uid}: Param deployment has no S3 folder for requests: set its staging"
             )
         return staging
 
     def _require_endpoint(self) -> None:
-        """Raise SageMakerError if the endpoint does not exist; without permission to ask, pass."""
+        """Raise SageMakerError if the endpoint does not exist, unless AWS denies the request."""
         name = self.getOrDefault(self.endpointName)
         if self.isSet(self.deployment) and self._deployment().name == name:
             made = self._deployment()
@@ -354,7 +354,7 @@ class SageMakerEndpointModel(
                 is_async = "is" if made.asynchronous else "is not"
                 raise SageMakerError(
                     f"{self.uid}: endpoint '{name}' {is_async} asynchronous, and Param inference "
-                    f"is '{self.getOrDefault(self.inference)}': set it, or fit again"
+                    f"is '{self.getOrDefault(self.inference)}': change it, or fit again"
                 )
         try:
             gone = hosting.is_gone(self.uid, self._site(), name)
@@ -368,21 +368,21 @@ class SageMakerEndpointModel(
     def _gone(self) -> str:
         """Return the message for a missing endpoint, with advice."""
         again = (
-            "createEndpoint() makes it again from the trained model"
+            "createEndpoint() creates it again from the trained model"
             if self.isSet(self.deployment)
             else "set Param endpointName"
         )
-        return f"{self.uid}: there is no endpoint '{self.getOrDefault(self.endpointName)}': {again}"
+        return f"{self.uid}: endpoint '{self.getOrDefault(self.endpointName)}' is missing: {again}"
 
     def _warn_if_gone(self) -> None:
-        """Warn if the endpoint does not exist; without permission to ask, do not warn."""
+        """Log a warning if the endpoint does not exist, unless AWS does not answer the request."""
         if not self.isSet(self.endpointName) or self.getOrDefault(self.inference) == "batch":
             return
         name = self.getOrDefault(self.endpointName)
         try:
             gone = hosting.is_gone(self.uid, self._site(), name, ask=call_once)
         except (SageMakerError, SetupError) as error:
-            _LOG.info("%s: whether endpoint '%s' is there is not known: %s", self.uid, name, error)
+            _LOG.info("%s: cannot tell whether endpoint '%s' exists: %s", self.uid, name, error)
             return
         if gone:
             _LOG.warning("%s", self._gone())
@@ -433,8 +433,8 @@ class SageMakerEndpointModel(
         made = self._deployment()
         if made.others:
             raise SageMakerError(
-                f"{self.uid}: several models answer at '{made.name}', and a batch transform is of "
-                "one: transform by one of those that deploy_variants was given"
+                f"{self.uid}: endpoint '{made.name}' has several models, a batch transform uses "
+                "one: call transform of a model that was given to deploy_variants"
             )
         return Batch(
             uid=self.uid,

@@ -1,4 +1,4 @@
-"""Params that the stage which trains shares with the model that it fits: how rows are scored."""
+"""Params of scoring, which `SageMakerStage` and its fitted model share."""
 
 import logging
 import os
@@ -17,12 +17,12 @@ _LOG = logging.getLogger(__name__)
 
 
 class HasEndpointParams(HasFeaturesCol, HasLabelCol):
-    """What is sent to an endpoint, how its answers are read, and how often it is asked."""
+    """Params of requests, replies and retries of an endpoint."""
 
     inference: Param[str] = Param(
         Params._dummy(),
         "inference",
-        "what answers",
+        "how rows are scored",
         one_of("realtime", "serverless", "async", "batch", "none"),
     )
     endpointInstanceType: Param[str] = Param(
@@ -40,72 +40,74 @@ class HasEndpointParams(HasFeaturesCol, HasLabelCol):
         "seconds to wait for a transform job",
         number(0, open_low=True),
     )
-    progress: Param[bool] = Param(Params._dummy(), "progress", "say what the job is doing", boolean)
+    progress: Param[bool] = Param(
+        Params._dummy(), "progress", "print the progress of the job", boolean
+    )
     algorithm: Param[str] = Param(
         Params._dummy(),
         "algorithm",
-        "what answers, and so how it is read",
+        "algorithm of the endpoint or image",
         one_of(*replies.ALGORITHMS),
     )
     replySchema: Param[str] = Param(
         Params._dummy(), "replySchema", "fields of a csv or jsonlines reply", string
     )
     requestFormat: Param[str] = Param(
-        Params._dummy(), "requestFormat", "how rows are sent", one_of(*requests.CONTENT_TYPES)
+        Params._dummy(), "requestFormat", "format of requests", one_of(*requests.CONTENT_TYPES)
     )
     requestFields: Param[dict[str, str]] = Param(
-        Params._dummy(), "requestFields", "of jsonlines: key -> column", names_by_key
+        Params._dummy(), "requestFields", "for jsonlines: key -> column", names_by_key
     )
     outputCols: Param[dict[str, str]] = Param(
         Params._dummy(), "outputCols", "field of the reply -> column", names_by_key
     )
     errorCol: Param[str] = Param(
-        Params._dummy(), "errorCol", "column for why there is no prediction", string
+        Params._dummy(), "errorCol", "column for the reason of a missing prediction", string
     )
     variantCol: Param[str] = Param(
         Params._dummy(), "variantCol", "column for the variant that answered", string
     )
-    targetVariant: Param[str] = Param(Params._dummy(), "targetVariant", "variant to ask", string)
+    targetVariant: Param[str] = Param(Params._dummy(), "targetVariant", "variant to call", string)
     region: Param[str] = Param(Params._dummy(), "region", "AWS region", string)
     endpointUrl: Param[str] = Param(
         Params._dummy(), "endpointUrl", "address of the service", string
     )
     maxBatchRows: Param[int] = Param(
-        Params._dummy(), "maxBatchRows", "rows of a request at most", integer(1)
+        Params._dummy(), "maxBatchRows", "largest number of rows of a request", integer(1)
     )
     maxBatchBytes: Param[int] = Param(
-        Params._dummy(), "maxBatchBytes", "bytes of a request at most", integer(1, MAX_BYTES)
+        Params._dummy(), "maxBatchBytes", "largest size of a request", integer(1, MAX_BYTES)
     )
     concurrency: Param[int] = Param(
-        Params._dummy(), "concurrency", "requests of a task under way at once", integer(1, 256)
+        Params._dummy(), "concurrency", "concurrent requests of a task", integer(1, 256)
     )
     timeout: Param[float] = Param(
         Params._dummy(), "timeout", "seconds to wait for an answer", number(0, open_low=True)
     )
     maxAttempts: Param[int] = Param(
-        Params._dummy(), "maxAttempts", "times that a request is sent at most", integer(1)
+        Params._dummy(), "maxAttempts", "largest number of attempts of a request", integer(1)
     )
     retryBudget: Param[float] = Param(
         Params._dummy(), "retryBudget", "retries for each request of a task", number(0)
     )
     maxErrorShare: Param[float] = Param(
-        Params._dummy(), "maxErrorShare", "share of rows that may lack a prediction", number(0, 1)
+        Params._dummy(), "maxErrorShare", "allowed share of rows without prediction", number(0, 1)
     )
 
     def _request_format(self) -> str:
-        """Return how rows are sent: as asked, or as the algorithm reads best."""
+        """Return the format of requests: the Param, or the best format for the algorithm."""
         given = optional(self, self.requestFormat)
         return str(given or ALGORITHMS[self.getOrDefault(self.algorithm)].request)
 
     def _say(self, line: str) -> None:
-        """Log a line of progress, and write it to stderr where that is wanted."""
+        """Log a line of progress, and write it to stderr if Param progress is True."""
         _LOG.info("%s: %s", self.uid, line)
         if self.getOrDefault(self.progress):
             sys.stderr.write(f"{self.uid}: {line}\n")
             sys.stderr.flush()
 
     def _site(self) -> Site:
-        """Return where AWS is: as set, or as boto3 reads it in this process's environment."""
-        # Executors may lack the variable, and Spark's own S3 never reads it: so it is read here.
+        """Return region and address of AWS from the Params, or from this process's environment."""
+        # Read here because executors may lack the variable, and Spark's S3 client ignores it.
         url = optional(self, self.endpointUrl) or os.environ.get("AWS_ENDPOINT_URL")
         return Site(optional(self, self.region), url)

@@ -1,4 +1,4 @@
-"""A task's rows through an endpoint: cut into requests, several under way, back in their order."""
+"""Score the rows of a task by an endpoint: concurrent requests, rows in their original order."""
 
 import threading
 from collections import deque
@@ -16,15 +16,16 @@ Row = tuple[Any, ...]
 A = TypeVar("A")
 B = TypeVar("B")
 
-# Of a task: enough to find some dozen rows at fault, few enough where every row is.
+# Limit per task: it finds some dozen faulty rows, and bounds the cost if every row is faulty.
 _HALVINGS = 200
-# One bad row among the three of a small partition is no sign of a bad endpoint.
+# Smallest number of rows for the share of failed rows: one faulty row in a partition of three does
+# not mean that the endpoint is faulty.
 _ROWS_TO_JUDGE = 100
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """What a task needs to score its rows; see `SageMakerEndpointModel`'s Params."""
+    """Settings of a task that scores rows; see the Params of `SageMakerEndpointModel`."""
 
     uid: str
     form: str
@@ -36,33 +37,33 @@ class Scoring:
 
 
 def scored(scoring: Scoring, batches: Iterator[Sequence[Any]]) -> Iterator[list[Row]]:
-    """Score the batches of a task, in their order.
+    """Score the batches of a task, in order.
 
-    The requests of a batch are under way while the next one is read: an answer is waited for only
-    where it is the next to be given back.
+    The requests of a batch run while the next batch is read. The function waits for an answer only
+    if it is the next one to yield.
 
     Parameters
     ----------
     scoring : Scoring
-        What to ask, and how.
+        Settings of the task.
     batches : iterator of sequence
-        Parts of requests, as `requests.record` makes them; None for a row that cannot be sent.
+        Parts of requests, as `requests.record` returns them; None for a row that cannot be sent.
 
     Yields
     ------
     list of tuple
-        For each batch, and each row of it: the reply's values, then error and variant.
+        For each row of a batch: the values of the reply, then error and variant.
 
     Raises
     ------
     DataError
-        Where more rows than the allowed share have no prediction.
+        If a larger share of the rows than allowed has no prediction.
     """
     asker = _Asker(scoring)
     seen, failed, last = 0, 0, ""
     pool = ThreadPoolExecutor(scoring.service.connections)
     try:
-        # Enough that no thread waits for work, few enough that memory holds them.
+        # Enough requests to keep all threads busy, and few enough to fit into memory.
         free = threading.Semaphore(2 * scoring.service.connections)
         waiting: deque[list[Future[list[Row]]]] = deque()
 
@@ -88,18 +89,18 @@ def scored(scoring: Scoring, batches: Iterator[Sequence[Any]]) -> Iterator[list[
         while waiting:
             yield taken()
     finally:
-        # Where Spark wants no more rows, what has not been sent need not be.
+        # If Spark needs no more rows, requests that were not sent are dropped.
         pool.shutdown(wait=False, cancel_futures=True)
     if too_many(failed, seen, scoring.max_error_share):
         raise DataError(
             f"{scoring.uid}: endpoint '{scoring.service.endpoint}' gave no prediction for "
-            f"{failed:,} of a task's {seen:,} rows, {failed / seen:.2%} where at most "
-            f"{scoring.max_error_share:.2%} is allowed; the last: {last}"
+            f"{failed:,} of a task's {seen:,} rows, {failed / seen:.2%}, and at most "
+            f"{scoring.max_error_share:.2%} is allowed; the last error: {last}"
         )
 
 
 class _Asker:
-    """Turns the parts of one request into rows, for the threads of one task."""
+    """Sends requests and returns rows, for the threads of one task."""
 
     def __init__(self, scoring: Scoring) -> None:
         self._scoring = scoring
@@ -107,7 +108,7 @@ class _Asker:
         self._halvings = _HALVINGS
 
     def __call__(self, parts: list[bytes | str]) -> list[Row]:
-        """Return a row for each part; a part that is a string says why it cannot be sent."""
+        """Return a row for each part; a string is the reason why a part cannot be sent."""
         sendable = [part for part in parts if isinstance(part, bytes)]
         answers = iter(self._asked(sendable) if sendable else ())
         return [next(answers) if isinstance(p, bytes) else self._missing(p) for p in parts]
@@ -135,7 +136,7 @@ class _Asker:
 
 
 def too_many(failed: int, rows: int, share: float) -> bool:
-    """Tell whether a larger share of the rows than is allowed has no prediction.
+    """Tell whether a larger share of the rows than allowed has no prediction.
 
     Examples
     --------
@@ -146,9 +147,9 @@ def too_many(failed: int, rows: int, share: float) -> bool:
 
 
 def in_order(work: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
-    """Yield what `work` makes of each item, in their order; so many are worked on at once.
+    """Yield `work` of each item, in order, computed in `threads` threads.
 
-    No more items are taken than the threads have soon to do: memory holds few of them.
+    At most a few more items than threads are taken ahead, so that memory holds few of them.
 
     Examples
     --------

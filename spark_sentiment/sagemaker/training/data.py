@@ -1,4 +1,4 @@
-"""Rows -> training files, in the form that an algorithm reads."""
+"""Check training rows and convert them to the training files of an algorithm."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ CONTENT_TYPES = {
     "libsvm": "text/libsvm",
     "text": "text/plain",
 }
-"""Forms of training files, and what files of each call themselves."""
+"""Formats of training files, with their content types."""
 
 FEATURES, LABEL, WEIGHT, VALIDATION = "features", "label", "weight", "validation"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a training row is found; None where there is no such column.
+    """Names of the columns of a training row; None for an unused column.
 
-    `features` is a vector, of form 'text' a string; `validation` tells the rows that are not
-    learned from but judged by.
+    `features` is a vector, or a string for format 'text'. `validation` is a boolean that marks the
+    rows of the validation channel.
     """
 
     features: str
@@ -38,22 +38,24 @@ class Columns:
     validation: str | None
 
     def check(self, schema: StructType, uid: str, form: str) -> None:
-        """Raise SchemaError where a column is missing or of another type."""
+        """Raise SchemaError if a column is missing or has a wrong type."""
         find(schema, uid, self.features, StringType if form == "text" else VectorUDT)
         if self.label is not None:
             kinds = (NumericType, StringType) if form == "text" else (NumericType,)
             find(schema, uid, self.label, *kinds)
         elif form in ("text", "libsvm"):
-            raise SchemaError(f"{uid}: files of form '{form}' hold a label: set Param labelCol")
+            raise SchemaError(f"{uid}: training format '{form}' needs a label: set Param labelCol")
         if self.weight is not None:
             if form not in ("csv", "libsvm"):
-                raise SchemaError(f"{uid}: files of form '{form}' hold no weights: unset weightCol")
+                raise SchemaError(
+                    f"{uid}: training format '{form}' has no weights: unset weightCol"
+                )
             find(schema, uid, self.weight, NumericType)
         if self.validation is not None:
             find(schema, uid, self.validation, BooleanType)
 
     def of(self, df: DataFrame) -> DataFrame:
-        """Return these columns of `df` under names of their own; what is not there is left out."""
+        """Return these columns of `df` under fixed names, without the unused ones."""
         named = {
             FEATURES: self.features,
             LABEL: self.label,
@@ -67,16 +69,16 @@ class Columns:
 
 @dataclass(frozen=True)
 class Facts:
-    """What one pass over the training rows tells.
+    """Counts of the training rows.
 
     Attributes
     ----------
     rows, judged : int
-        Rows to learn from, and to validate by.
+        Numbers of training rows and of validation rows.
     width : int or None
-        Of the vectors.
+        Width of the vectors.
     classes : int or None
-        One more than the largest label, where all labels are whole numbers from 0.
+        Largest label plus one, if all labels are whole numbers from 0.
     """
 
     rows: int
@@ -91,7 +93,7 @@ def facts(uid: str, df: DataFrame) -> Facts:
     Raises
     ------
     DataError
-        Where there is no row, a value is null, or vectors differ in width.
+        If there is no training row, a value is null, or the vectors have different widths.
     """
     kinds = {field.name: field.dataType for field in df.schema}
     judged = F.col(VALIDATION) if VALIDATION in kinds else F.lit(False)
@@ -114,11 +116,11 @@ def facts(uid: str, df: DataFrame) -> Facts:
     if nulls:
         raise DataError(f"{uid}: training rows hold {', '.join(nulls)}; drop or fill them first")
     if not told["rows"]:
-        raise DataError(f"{uid}: there is no row to learn from")
+        raise DataError(f"{uid}: there are no training rows")
     if told.get("narrowest") != told.get("widest"):
         raise DataError(
-            f"{uid}: vectors are from {told['narrowest']:,} to {told['widest']:,} wide; all must "
-            "be of one width"
+            f"{uid}: vectors have from {told['narrowest']:,} to {told['widest']:,} values; all "
+            "must have the same width"
         )
     whole = told.get("odd") == 0
     return Facts(
@@ -131,7 +133,7 @@ def facts(uid: str, df: DataFrame) -> Facts:
 
 @dataclass(frozen=True)
 class Files:
-    """What is to be written: rows, in one of Spark's formats, with its options."""
+    """Rows to write, with the name and the options of a Spark data source."""
 
     rows: DataFrame
     format: str
@@ -139,9 +141,9 @@ class Files:
 
 
 def files(df: DataFrame, form: str) -> Files:
-    """Return what to write of the columns that `Columns.of` returned.
+    """Convert the columns that `Columns.of` returned to training files.
 
-    Text is made by Column expressions; RecordIO is written by sagemaker_pyspark's data source.
+    Column expressions write text formats; the data source of sagemaker_pyspark writes RecordIO.
     """
     there = df.columns
     if form == "recordio":
@@ -159,7 +161,7 @@ def files(df: DataFrame, form: str) -> Files:
     elif form == "libsvm":
         line = F.concat(F.concat_ws(":", *numbers), requests.entries(FEATURES))
     else:
-        # A line is a text, and its words are parted by single spaces.
+        # A line is a text with single spaces between words.
         text = F.trim(F.regexp_replace(FEATURES, r"\s+", " "))
         line = F.concat(F.lit("__label__"), _name(df.schema), F.lit(" "), text)
         # BlazingText reads one file.
@@ -168,7 +170,7 @@ def files(df: DataFrame, form: str) -> Files:
 
 
 def _name(schema: StructType) -> Column:
-    """Return a label as a word: 2.0 is spelled 2."""
+    """Return a label as a word; 2.0 becomes 2."""
     if isinstance(schema[LABEL].dataType, StringType):
         return F.col(LABEL)
     number = F.col(LABEL).cast("double")

@@ -1,4 +1,4 @@
-"""One training job: asked for, watched, and stopped where nobody waits for it any longer."""
+"""Create a training job, wait for it, and stop it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ from spark_sentiment.sagemaker.aws.waits import looks
 
 @dataclass
 class TrainingJob:
-    """A job on its way.
+    """A training job.
 
     Attributes
     ----------
     uid : str
-        The stage that asks; it opens messages.
+        Id of the stage, which begins messages.
     site : Site
-        Where AWS is.
+        Region and address of AWS.
     more : mapping
-        What the request has beside what sagemaker_pyspark asks for, as CreateTrainingJob spells it;
-        a mapping inside it is joined with the one that is there, a list appended.
+        Additions to the request of sagemaker_pyspark, with the keys of CreateTrainingJob. Mappings
+        in it are merged with those of the request, and lists are appended.
     timeout : float
-        Seconds to wait for the end, queues and starting included.
+        Seconds to wait for the end, including queues and the start of machines.
     say : callable
-        Takes a line of progress.
+        Function that prints a line of progress.
     """
 
     uid: str
@@ -38,18 +38,18 @@ class TrainingJob:
     _said: set[str] = field(default_factory=set)
 
     def create(self, request: Mapping[str, Any]) -> None:
-        """Ask for the job; SageMakerError where AWS refuses."""
+        """Create the job; raise SageMakerError if AWS refuses."""
         call(self.uid, self.site, "create_training_job", **joined(request, self.more))
         self.name = request["TrainingJobName"]
-        self.say(f"training job {self.name} is asked for")
+        self.say(f"training job {self.name} is created")
 
     def finished(self) -> str:
-        """Wait for the job's end; return where its model is.
+        """Wait for the end of the job; return the S3 URI of its model.
 
         Raises
         ------
         SageMakerError
-            Where it failed, was stopped, or is not done in time; it is then stopped.
+            If the job failed, was stopped, or is not done in time; the caller then stops it.
         """
         for seconds in looks(self.timeout):
             found = call_when_seen(
@@ -60,7 +60,7 @@ class TrainingJob:
             if status == "Completed":
                 return str(found["ModelArtifacts"]["S3ModelArtifacts"])
             if status in ("Failed", "Stopped"):
-                name, self.name = self.name, None  # there is nothing left to stop
+                name, self.name = self.name, None  # the job has ended: `stop` must not stop it
                 why = found.get("FailureReason") or found.get("SecondaryStatus")
                 raise SageMakerError(f"{self.uid}: training job {name} {status.lower()}: {why}")
         raise SageMakerError(
@@ -69,13 +69,13 @@ class TrainingJob:
         )
 
     def stop(self) -> None:
-        """Stop the job where it runs; one that has ended is left as it is."""
+        """Stop the job if it is running."""
         kind = resources.TRAINING_JOB
         if self.name is not None and resources.delete(self.uid, self.site, kind, self.name):
             self.say(f"training job {self.name} is stopped")
 
     def _tell(self, found: Mapping[str, Any], seconds: float) -> None:
-        """Say what is new: each state once, and each value of a metric."""
+        """Print each new state, and each new value of a metric."""
         metrics = found.get("FinalMetricDataList", ())
         lines = [
             str(found.get("SecondaryStatus", found["TrainingJobStatus"])),
@@ -88,7 +88,7 @@ class TrainingJob:
 
 
 def joined(request: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `request` with `more` in it.
+    """Return `request` merged with `more`.
 
     Examples
     --------

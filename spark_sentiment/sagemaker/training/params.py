@@ -1,4 +1,4 @@
-"""Params of a training job and of what is made of its model, and what they become for AWS."""
+"""Params of a training job and of its model, their checks, and the requests that follow."""
 
 import re
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from spark_sentiment.sagemaker.training.data import CONTENT_TYPES, Columns, Fact
 
 
 def s3_folder(value: Any) -> str:
-    """Param converter: a folder of a bucket on S3."""
+    """Return `value` without a trailing slash if it is the URI of a folder in an S3 bucket."""
     expected = "expected a folder on S3, s3://bucket/folder"
     if not isinstance(value, str):
         raise TypeError(f"{expected}, got {value!r}")
@@ -37,18 +37,18 @@ def s3_folder(value: Any) -> str:
 
 
 class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorCol):
-    """What is trained, on which machines, with whose rights, and what then answers."""
+    """Params of training: algorithm, machines, permissions, and endpoint of the model."""
 
     stagingPath: Param[str] = Param(
         Params._dummy(), "stagingPath", "folder on S3 for training files", s3_folder
     )
     role: Param[str] = Param(Params._dummy(), "role", "ARN of the IAM role to run as", string)
     hyperParameters: Param[dict[str, str]] = Param(
-        Params._dummy(), "hyperParameters", "of the algorithm", names_by_key
+        Params._dummy(), "hyperParameters", "hyperparameters of the algorithm", names_by_key
     )
     image: Param[str] = Param(Params._dummy(), "image", "container to train and serve", string)
     trainingFormat: Param[str] = Param(
-        Params._dummy(), "trainingFormat", "form of the training files", one_of(*CONTENT_TYPES)
+        Params._dummy(), "trainingFormat", "format of the training files", one_of(*CONTENT_TYPES)
     )
     outputPath: Param[str] = Param(
         Params._dummy(), "outputPath", "folder on S3 for models", s3_folder
@@ -86,7 +86,7 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
         Params._dummy(), "experiment", "names of experiment, trial and run", names_by_key
     )
     environment: Param[dict[str, str]] = Param(
-        Params._dummy(), "environment", "of the endpoint's container", names_by_key
+        Params._dummy(), "environment", "environment of the endpoint's container", names_by_key
     )
     serverless: Param[dict[str, float]] = Param(
         Params._dummy(),
@@ -97,26 +97,26 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
     autoscaling: Param[dict[str, float]] = Param(
         Params._dummy(),
         "autoscaling",
-        "max, min and target of an endpoint that grows",
+        "max, min and target of autoscaling",
         numbers_by_key("max", "min", "target"),
     )
-    runId: Param[str] = Param(Params._dummy(), "runId", "tag of what is made", string)
+    runId: Param[str] = Param(Params._dummy(), "runId", "tag of all resources", string)
     expiresAfter: Param[float] = Param(
-        Params._dummy(), "expiresAfter", "hours until it may be deleted", number(0)
+        Params._dummy(), "expiresAfter", "hours until resources may be deleted", number(0)
     )
     tags: Param[dict[str, str]] = Param(Params._dummy(), "tags", "more tags", names_by_key)
     keepStaging: Param[bool] = Param(
-        Params._dummy(), "keepStaging", "leave training files on S3", boolean
+        Params._dummy(), "keepStaging", "keep training files on S3", boolean
     )
 
     def _check_settings(self) -> None:
-        """Raise SchemaError where Params do not go together."""
+        """Raise SchemaError if Params contradict one another or are missing."""
         algorithm = self.getOrDefault(self.algorithm)
         given = self.getOrDefault(self.hyperParameters)
         lacking = [name for name in ALGORITHMS[algorithm].required if name not in given]
         if lacking:
             raise SchemaError(
-                f"{self.uid}: '{algorithm}' must be told {', '.join(lacking)}: "
+                f"{self.uid}: '{algorithm}' requires {', '.join(lacking)}: "
                 "set Param hyperParameters"
             )
         if self.isDefined(self.subnets) != self.isDefined(self.securityGroups):
@@ -124,12 +124,12 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
         wait = optional(self, self.maxWait)
         if wait is not None and wait < self.getOrDefault(self.maxRuntime):
             raise SchemaError(
-                f"{self.uid}: maxWait ({wait:,} s) counts the training too: it must be at least "
+                f"{self.uid}: maxWait ({wait:,} s) includes the training: set it to at least "
                 f"maxRuntime ({self.getOrDefault(self.maxRuntime):,} s)"
             )
         scaling = self.getOrDefault(self.autoscaling)
         if scaling and "max" not in scaling:
-            raise SchemaError(f"{self.uid}: autoscaling needs max: how many instances at most")
+            raise SchemaError(f"{self.uid}: autoscaling needs max, the largest number of instances")
 
     def _form(self) -> str:
         given = optional(self, self.trainingFormat)
@@ -137,13 +137,13 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
 
     def _columns(self) -> Columns:
         known = ALGORITHMS[self.getOrDefault(self.algorithm)]
-        # An image of one's own may learn from no label: it is written where it is named.
+        # Your own image may not need a label, so the label is written only if labelCol is set.
         labelled = known.labelled if known.repository else self.isSet(self.labelCol)
         weight = optional(self, self.weightCol)
         if weight is not None and not known.weighted:
             raise SchemaError(
-                f"{self.uid}: '{self.getOrDefault(self.algorithm)}' takes no weights: unset "
-                "weightCol, or use xgboost"
+                f"{self.uid}: '{self.getOrDefault(self.algorithm)}' does not support weights: "
+                "unset weightCol, or use xgboost"
             )
         return Columns(
             self.getFeaturesCol(),
@@ -153,7 +153,7 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
         )
 
     def _hyperparameters(self, facts: Facts) -> dict[str, str]:
-        """Return those of the user, beside those that the data and the algorithm's name tell."""
+        """Return the user's hyperparameters and those from the data and the algorithm's name."""
         known = ALGORITHMS[self.getOrDefault(self.algorithm)]
         told = dict(known.defaults)
         given = self.getOrDefault(self.hyperParameters)
@@ -162,8 +162,8 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
         if known.classes and known.classes not in given:
             if facts.classes is None:
                 raise SchemaError(
-                    f"{self.uid}: column '{self.getLabelCol()}' holds other than whole numbers "
-                    f"from 0: {known.classes} is not known; set Param hyperParameters"
+                    f"{self.uid}: column '{self.getLabelCol()}' holds values that are not whole "
+                    f"numbers from 0: {known.classes} is unknown; set Param hyperParameters"
                 )
             told[known.classes] = str(max(facts.classes, known.fewest_classes))
         if self._form() == "csv" and self.isSet(self.weightCol):
@@ -171,7 +171,7 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
         return {**told, **given}
 
     def _beside(self, name: str, facts: Facts) -> dict[str, Any]:
-        """Return what CreateTrainingJob is told that sagemaker_pyspark has no argument for."""
+        """Return the parts of CreateTrainingJob for which sagemaker_pyspark has no argument."""
         more: dict[str, Any] = {"Tags": self._tags(name)}
         key, wait = optional(self, self.kmsKey), optional(self, self.maxWait)
         if key is not None:
@@ -220,7 +220,7 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
         return resources.tags(run, self.getOrDefault(self.expiresAfter), more)
 
     def _staging(self, name: str) -> str:
-        """Return the folder on S3 of one fit, and of what its model scores."""
+        """Return the folder on S3 of one fit and of the requests of its model."""
         return f"{self.getOrDefault(self.stagingPath)}/{name}"
 
     def _deployment(self, name: str, image: str, artifact: str) -> Deployment:
@@ -243,7 +243,7 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
         )
 
     def _asynchronous(self, name: str) -> Mapping[str, Any]:
-        """Return what an AsyncInferenceConfig says, empty for all but an asynchronous endpoint."""
+        """Return the AsyncInferenceConfig; empty if the endpoint is not asynchronous."""
         if self.getOrDefault(self.inference) != "async":
             return {}
         folder, key = f"{self._staging(name)}/async", optional(self, self.kmsKey)
@@ -251,7 +251,7 @@ class HasTrainingParams(HasEndpointParams, HasWeightCol, HasValidationIndicatorC
         return {"OutputConfig": output | ({"KmsKeyId": key} if key is not None else {})}
 
     def _variant(self) -> Mapping[str, Any]:
-        """Return what a ProductionVariant says of machines."""
+        """Return the machines or serverless settings of the ProductionVariant."""
         if self.getOrDefault(self.inference) != "serverless":
             return {
                 "InstanceType": self.getOrDefault(self.endpointInstanceType),

@@ -1,4 +1,4 @@
-"""An Estimator that trains on SageMaker, by sagemaker_pyspark's own estimator, and cleans up."""
+"""`SageMakerStage`: an Estimator that trains on SageMaker by sagemaker_pyspark, and cleans up."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -33,7 +33,7 @@ class SageMakerStage(
 ):
     """Train on SageMaker as a stage of a Pipeline; the fitted model scores there.
 
-    Spark writes the data to S3, into a folder of this fit alone. sagemaker_pyspark's ``fit`` starts
+    Spark writes the data to S3, into a folder for this fit only. sagemaker_pyspark's ``fit`` starts
     the training job. The stage then creates model and endpoint with tags; after a failure it
     deletes them.
 
@@ -151,7 +151,7 @@ maxErrorShare, batchTimeout
     ['features', 'distance_to_cluster', 'closest_cluster', 'endpoint_error']
     """
 
-    # Told of each model that is fitted, by this and its copies; `fit_and_clean_up` sets it.
+    # Called with each model that this stage or a copy of it fits; `fit_and_clean_up` sets it.
     _note: Callable[[SageMakerEndpointModel], None] | None = None
 
     @takes_params
@@ -216,22 +216,22 @@ maxErrorShare, batchTimeout
 
     @classmethod
     def from_estimator(cls, estimator: Any, **params: Any) -> "SageMakerStage":
-        """Make a stage of one of sagemaker_pyspark's own estimators.
+        """Return a stage with the settings of an estimator of sagemaker_pyspark.
 
         Parameters
         ----------
         estimator : SageMakerEstimatorBase
             KMeans, PCA, LDA, XGBoost, LinearLearner, FactorizationMachines, or SageMakerEstimator
-            with an image of one's own. Its image, machines, role, key, format and hyperparameters
-            are taken over; its clients, its policies and what it does with its model are not.
+            with your own image. The stage takes its image, machines, role, key, format and
+            hyperparameters. It does not take its clients, its policies, nor settings of its model.
         **params
-            Params of the stage; they beat what the estimator says. `stagingPath` and `role` are
-            needed where the estimator leaves them to Spark's configuration.
+            Params of the stage, which override those of the estimator. `stagingPath` and `role` are
+            required if the estimator takes them from Spark's configuration.
 
         Raises
         ------
         SageMakerError
-            Where `estimator` is none of sagemaker_pyspark's.
+            If `estimator` is not an estimator of sagemaker_pyspark.
 
         Examples
         --------
@@ -255,7 +255,7 @@ maxErrorShare, batchTimeout
         return cls(**{**upstream.params_of(estimator), **params})
 
     def transformSchema(self, schema: StructType) -> StructType:
-        """Return the schema of what the fitted model yields; raise SchemaError where it cannot."""
+        """Return the output schema of the fitted model; raise SchemaError if `schema` is wrong."""
         for param in (self.algorithm, self.stagingPath, self.role):
             if not self.isDefined(param):
                 raise SchemaError(f"{self.uid}: {param.name} is not set: {param.doc}")
@@ -274,7 +274,7 @@ maxErrorShare, batchTimeout
         steps: list[Callable[[], object]] = [partial(self._clear, name)]
         try:
             facts = training_data.facts(self.uid, rows)
-            self._say(f"{facts.rows:,} rows to learn from, {facts.judged:,} to validate by")
+            self._say(f"{facts.rows:,} training rows, {facts.judged:,} validation rows")
             more = self._beside(name, facts)
             timeout = self.getOrDefault(self.fitTimeout)
             job = TrainingJob(self.uid, self._site(), more, timeout, self._say)
@@ -301,7 +301,7 @@ maxErrorShare, batchTimeout
     def _trained(
         self, rows: DataFrame, facts: Facts, job: TrainingJob, name: str, image: str
     ) -> str:
-        """Write the rows, train, and return where the model is."""
+        """Write the rows, train, and return the S3 URI of the model."""
         form, staging = self._form(), self._staging(name)
         if facts.judged:
             judged = training_data.files(rows.where(training_data.VALIDATION), form)
@@ -335,7 +335,7 @@ maxErrorShare, batchTimeout
         """Return the model that scores by endpoint `name`, with this stage's Params."""
         model = self._copyValues(SageMakerEndpointModel(endpointName=name))
         model._resetUid(self.uid)
-        # What is scored has no label, so none is sent.
+        # Rows to score have no label.
         model.clear(model.labelCol)
         if self._form() == "text" and not self.isSet(self.requestFields):
             model._set(requestFields={"source": self.getFeaturesCol()})
@@ -344,6 +344,6 @@ maxErrorShare, batchTimeout
         return model
 
     def _clear(self, name: str) -> None:
-        """Delete what this fit staged, and nothing else."""
+        """Delete the staging folder of this fit, unless Param keepStaging is True."""
         if not self.getOrDefault(self.keepStaging):
             resources.delete_objects(self.uid, self._site(), self._staging(name))

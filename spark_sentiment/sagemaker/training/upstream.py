@@ -1,8 +1,8 @@
-"""sagemaker_pyspark's own estimator: it writes the data and asks for the training job.
+"""Run the ``fit`` of sagemaker_pyspark's estimator, which writes the data and creates the job.
 
-Its ``fit`` runs as it is, but the client that it is given is ours: what it asks of SageMaker comes
-back to Python, where boto3 asks it, with what sagemaker_pyspark has no argument for. Nothing of
-the AWS SDK for Java is left in the way of control: not its polling, nor its credentials.
+The estimator gets a SageMaker client that is implemented in Python. The client receives the
+requests of the estimator, adds settings for which sagemaker_pyspark has no argument, and sends them
+by boto3. The polling and the credentials of the AWS SDK for Java are therefore not used.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,20 +39,20 @@ _S3A = {"org.apache.hadoop.fs.s3a.S3AFileSystem": "hadoop-aws of Spark's own Had
 
 @dataclass(frozen=True)
 class Order:
-    """What sagemaker_pyspark's estimator is told.
+    """Arguments of sagemaker_pyspark's estimator.
 
     Attributes
     ----------
     name : str
-        Of the training job.
+        Name of the training job.
     image, role, instance_type, instance_count, volume, max_runtime
-        As in CreateTrainingJob; GB, seconds.
+        As in CreateTrainingJob, in GB and seconds.
     staging, output : str
-        Addresses on S3; the job's name is appended to both.
+        S3 URIs; the estimator appends the name of the job to both.
     content_type : str
-        What the training files call themselves.
+        Content type of the training files.
     hyperparameters : mapping of str to str
-        Of the algorithm.
+        Hyperparameters of the algorithm.
     """
 
     name: str
@@ -69,12 +69,12 @@ class Order:
 
 
 def check_jars(spark: SparkSession, uid: str) -> None:
-    """Raise SetupError where Spark was started without a jar that training needs."""
+    """Raise SetupError if Spark was started without a jar that training needs."""
     _check(spark, uid, _NEEDED if _has_emrfs(spark) else {**_NEEDED, **_S3A})
 
 
 def check_s3(spark: SparkSession, uid: str) -> None:
-    """Raise SetupError where Spark was started without the jar by which it reads and writes S3."""
+    """Raise SetupError if Spark was started without the jar for reading and writing S3."""
     _check(spark, uid, {} if _has_emrfs(spark) else _S3A)
 
 
@@ -89,7 +89,7 @@ def _check(spark: SparkSession, uid: str, needed: Mapping[str, str]) -> None:
 
 
 def path(spark: SparkSession, uri: str) -> str:
-    """Return `uri` as Spark writes to it: by EMR's file system where it is the one for s3://."""
+    """Return `uri` for Spark: ``s3://`` on EMR, where EMRFS handles it, else ``s3a://``."""
     return uri if _has_emrfs(spark) else uri.replace("s3://", "s3a://", 1)
 
 
@@ -98,7 +98,7 @@ def _has_emrfs(spark: SparkSession) -> bool:
 
 
 def reach_bucket(spark: SparkSession, site: Site, uri: str) -> None:
-    """Let Spark read and write the bucket of `uri` where `site` is; AWS's own needs nothing."""
+    """Configure Spark to access the bucket of `uri` at the URL of `site`, if it has one."""
     bucket, _ = split_uri(uri)
     if site.url is None:
         return
@@ -115,7 +115,7 @@ def reach_bucket(spark: SparkSession, site: Site, uri: str) -> None:
         }
     keys = {f"fs.s3a.bucket.{bucket}.{name}": value for name, value in settings.items()}
     if jvm.set_hadoop(spark, keys):
-        # Hadoop keeps a client for each bucket, with the address that it was made for.
+        # Hadoop caches a client for each bucket, with the old address.
         jvm.forget_file_system(spark, f"s3a://{bucket}/")
 
 
@@ -131,25 +131,25 @@ def fit(
     Parameters
     ----------
     uid : str
-        Who asks; it opens messages.
+        Id of the stage, which begins messages.
     files : Files
-        What to learn from, and how Spark writes it.
+        The training rows, and the data source that writes them.
     order : Order
-        The job.
+        Settings of the job.
     create : callable
-        Is given the request for the job, as boto3's ``create_training_job`` takes it.
+        Function that creates the job; it takes the arguments of boto3's ``create_training_job``.
     finished : callable
-        Waits for the job, and returns where its model is.
+        Function that waits for the job, and returns the S3 URI of its model.
 
     Returns
     -------
     str
-        Where the model is.
+        S3 URI of the model.
 
     Raises
     ------
     Exception
-        What `create` or `finished` raise; SageMakerError where sagemaker_pyspark fails itself.
+        Any error of `create` or `finished`; SageMakerError if sagemaker_pyspark fails.
     """
     java = jvm.callback_view(files.rows.sparkSession)
     client = _Client(java, create, finished)
@@ -164,17 +164,17 @@ def fit(
 
 
 def params_of(estimator: Any) -> dict[str, Any]:
-    """Return the Params that make a `SageMakerStage` of one of sagemaker_pyspark's estimators.
+    """Return the Params of a `SageMakerStage` that does the same as a sagemaker_pyspark estimator.
 
     Raises
     ------
     SageMakerError
-        Where `estimator` is none of them.
+        If `estimator` is not an estimator of sagemaker_pyspark.
     """
     name = type(estimator).__name__
     if name not in _ALGORITHMS or not hasattr(estimator, "_call_java"):
         raise SageMakerError(
-            f"{name} is no estimator of sagemaker_pyspark; those are: {', '.join(_ALGORITHMS)}"
+            f"{name} is not an estimator of sagemaker_pyspark; use one of: {', '.join(_ALGORITHMS)}"
         )
     estimator._transfer_params_to_java()
     java = estimator._java_obj
@@ -208,7 +208,7 @@ def params_of(estimator: Any) -> dict[str, Any]:
 
 
 class _Client:
-    """What sagemaker_pyspark takes for a client of SageMaker: its two calls, made in Python."""
+    """Client of SageMaker for sagemaker_pyspark; Python implements the two calls that it makes."""
 
     class Java:
         implements = ("com.amazonaws.services.sagemaker.AmazonSageMaker",)
@@ -238,10 +238,10 @@ class _Client:
         return "spark_sentiment's client of SageMaker"
 
     def _kept(self, step: Callable[[], Any]) -> Any:
-        """Take a step, but keep what it raises: Java would hand on its text alone.
+        """Call `step`, and store its error, because Java would only keep the text of the error.
 
-        What stops Python must not cross Java either, in the middle of a call: for
-        sagemaker_pyspark the job has failed, and then Python hears of it again.
+        KeyboardInterrupt is stored too, because it must not pass through a call of Java.
+        sagemaker_pyspark then sees a failed job, and `fit` raises the stored error.
         """
         try:
             return step()
@@ -251,7 +251,7 @@ class _Client:
 
 
 def _as_request(request: Any) -> dict[str, Any]:
-    """Return Java's CreateTrainingJobRequest as boto3 takes it."""
+    """Convert Java's CreateTrainingJobRequest to the arguments of boto3."""
     resources, output = request.getResourceConfig(), request.getOutputDataConfig()
     algorithm = request.getAlgorithmSpecification()
     asked: dict[str, Any] = {
@@ -292,7 +292,7 @@ def _as_channel(channel: Any) -> dict[str, Any]:
 
 
 def _estimator(java: Any, uid: str, files: Files, order: Order, client: _Client) -> Any:
-    """Build sagemaker_pyspark's SageMakerEstimator; it makes no endpoint and deletes nothing."""
+    """Build sagemaker_pyspark's SageMakerEstimator, without an endpoint and without deletions."""
     sdk = java.com.amazonaws.services.sagemaker.sparksdk
 
     def mapping(pairs: Mapping[str, str]) -> Any:
@@ -304,7 +304,7 @@ def _estimator(java: Any, uid: str, files: Files, order: Order, client: _Client)
     def option(value: str | None) -> Any:
         return java.scala.Option.apply(value)
 
-    # The last three names are for what it would create beside the job, which it does not.
+    # The last three names are for resources that the estimator does not create here.
     names = sdk.CustomNamePolicyFactory(order.name, order.name, order.name, order.name)
     return sdk.SageMakerEstimator(
         order.image,
@@ -314,7 +314,7 @@ def _estimator(java: Any, uid: str, files: Files, order: Order, client: _Client)
         order.instance_count,
         order.instance_type,
         1,
-        None,  # serializer and deserializer of its model, which is not used
+        None,  # serializer and deserializer of its model, which are not used
         None,
         sdk.S3DataPath(*split_uri(order.staging)),
         sdk.S3DataPath(*split_uri(order.output)),
@@ -332,10 +332,10 @@ def _estimator(java: Any, uid: str, files: Files, order: Order, client: _Client)
         mapping({}),
         sdk.EndpointCreationPolicy.DO_NOT_CREATE(),
         client,
-        None,  # clients of S3 and STS, which are asked only where no path is given
+        None,  # clients of S3 and STS, which are used only without a path
         None,
         True,
-        False,  # deleteStagingDataAfterTraining takes run10 for a part of run1
+        False,  # deleteStagingDataAfterTraining would delete run10 with run1
         names,
         uid,
         mapping(order.hyperparameters),
@@ -343,7 +343,7 @@ def _estimator(java: Any, uid: str, files: Files, order: Order, client: _Client)
 
 
 def _short(error: Exception) -> str:
-    """Return the first line of what Java said."""
+    """Return the first line of the message of a Java error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     found = next((line for line in lines if line.startswith(": ")), lines[0] if lines else "")
     return found.removeprefix(": ")

@@ -1,8 +1,8 @@
-"""SageMaker's built-in algorithms, each stood in for by scikit-learn or by XGBoost itself.
+"""SageMaker's built-in algorithms, implemented by scikit-learn or by XGBoost.
 
-``base`` says what an algorithm is, ``rules`` what its hyperparameters may be, ``tables`` and
-``answers`` read and write bodies, ``arrays`` keeps models; the other modules have an algorithm or
-two each. They import scikit-learn and XGBoost when they are asked to work: that takes seconds.
+``base`` defines an algorithm, ``rules`` the rules of hyperparameters, ``tables`` and ``answers``
+read and write bodies, and ``arrays`` saves models. Each of the other modules has one or two
+algorithms. They import scikit-learn and XGBoost on first use, because that takes seconds.
 """
 
 import re
@@ -29,11 +29,11 @@ ALGORITHMS = {
     "lda": LDA,
     "ntm": NTM,
 }
-"""By the name of their image's repository."""
+"""Algorithms by the repository of their image."""
 
 
 def of_image(image: str) -> Algorithm:
-    """Return the algorithm of a container image; JobError where the stand-in has none.
+    """Return the algorithm of a container image; raise JobError if the stand-in lacks it.
 
     Examples
     --------

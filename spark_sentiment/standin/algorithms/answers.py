@@ -1,4 +1,4 @@
-"""Predictions -> the body of an answer, in the form that was asked for."""
+"""Write predictions as the body of an answer, in the accepted format."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ _JSON, _LINES = "application/json", "application/jsonlines"
 
 
 def write(predictions: Sequence[Mapping[str, Any]], accept: str) -> tuple[bytes, str]:
-    r"""Return an answer's body and its content type.
+    r"""Return the body of an answer and its content type.
 
     Parameters
     ----------
     predictions : sequence of mapping
-        A number, or a list of numbers, for each name; one mapping for each row.
+        A mapping for each row, from names to numbers or lists of numbers.
     accept : str
-        ``application/json`` (also where it is empty or ``*/*``), ``application/jsonlines`` or
+        ``application/json`` (also for an empty string or ``*/*``), ``application/jsonlines`` or
         ``application/x-recordio-protobuf``.
 
     Examples
@@ -34,7 +34,7 @@ def write(predictions: Sequence[Mapping[str, Any]], accept: str) -> tuple[bytes,
         return "".join(json.dumps(dict(one)) + "\n" for one in predictions).encode(), _LINES
     if kind == recordio.CONTENT_TYPE:
         return b"".join(map(_record, predictions)), recordio.CONTENT_TYPE
-    raise ContainerError(406, f"'{accept}' cannot be answered")
+    raise ContainerError(406, f"accept type '{accept}' is not supported")
 
 
 def _record(prediction: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Models as files of arrays and of settings: nothing in them is ever executed."""
+"""Save models as files of arrays and settings, which contain no executable code."""
 
 import io
 import json
@@ -12,7 +12,7 @@ _ARRAYS, _SETTINGS = "model.npz", "model.json"
 
 
 def saved(algorithm: str, settings: Mapping[str, Any], **arrays: ArrayLike) -> dict[str, bytes]:
-    """Return a model's files.
+    """Return the files of a model.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def saved(algorithm: str, settings: Mapping[str, Any], **arrays: ArrayLike) -> d
 def loaded(
     algorithm: str, files: Mapping[str, bytes]
 ) -> tuple[dict[str, Any], dict[str, "np.ndarray[Any, Any]"]]:
-    """Read a model's files; ValueError or KeyError where they are not this algorithm's."""
+    """Read the files of a model; raise ValueError or KeyError if it is of another algorithm."""
     settings = json.loads(files[_SETTINGS])
     if settings["algorithm"] != algorithm:
         raise ValueError(f"this is a model of {settings['algorithm']}, not of {algorithm}")

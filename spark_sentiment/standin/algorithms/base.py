@@ -1,4 +1,4 @@
-"""What an algorithm is to the stand-in: it trains on channels, and its model answers requests."""
+"""Definition of an algorithm: it trains on channels, and its model answers requests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from spark_sentiment.standin.algorithms.tables import Matrix, Table
 from spark_sentiment.standin.errors import ContainerError, JobError
 
 Container = Callable[[bytes, str, str], tuple[bytes, str]]
-"""Takes a body, its content type and what is accepted; returns a body and its content type."""
+"""Function of a body, its content type and the accepted type; returns body and content type."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """Training data of one name: the bodies of its objects, and what they call themselves."""
+    """Training data of a channel: its name, content type and the bodies of its objects."""
 
     name: str
     content_type: str | None
@@ -27,16 +27,16 @@ class Channel:
 
 @dataclass(frozen=True)
 class Training:
-    """What a training job gives to an algorithm.
+    """Input of an algorithm from a training job.
 
     Attributes
     ----------
     values : mapping
         Hyperparameters, checked and converted.
     channels : mapping of str to Channel
-        By name.
+        Channels by name.
     content_type : str
-        Of a channel that names none.
+        Content type of channels without one.
     """
 
     values: Mapping[str, Any]
@@ -45,17 +45,17 @@ class Training:
 
     @cached_property
     def train(self) -> Table:
-        """The channel that every algorithm needs."""
+        """Table of the channel 'train', which every algorithm needs."""
         found = self.table("train")
         if found is None:
             raise JobError(
                 "ClientError: Unable to initialize the algorithm. The channel 'train' is missing; "
-                f"there is {sorted(self.channels)}"
+                f"the channels are {sorted(self.channels)}"
             )
         return found
 
     def table(self, name: str) -> Table | None:
-        """Read a channel, where there is one, and check its width against feature_dim."""
+        """Read a channel and check its width against feature_dim; None if it does not exist."""
         channel = self.channels.get(name)
         if channel is None:
             return None
@@ -80,7 +80,7 @@ class Training:
             ) from error
 
     def labels(self, table: Table) -> "np.ndarray[Any, Any]":
-        """Return a channel's labels; JobError where it has none."""
+        """Return the labels of a channel; raise JobError if it has none."""
         if table.labels is None:
             raise JobError("ClientError: the records of the channel have no label")
         return table.labels
@@ -88,7 +88,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave: the files of its model, and what it measured."""
+    """Result of training: the files of the model, and its metrics."""
 
     files: Mapping[str, bytes]
     metrics: Mapping[str, float]
@@ -101,15 +101,16 @@ class Algorithm:
     Attributes
     ----------
     rules : mapping of str to Rule
-        Its hyperparameters.
+        Rules of its hyperparameters.
     formats : tuple of str
-        Content types that it trains on; the first is that of a channel that names none.
+        Content types of training data; the first is the default of a channel.
     train : callable
-        Trains; raises JobError where AWS's would fail.
+        Function that trains; it raises JobError if AWS's algorithm would fail.
     load : callable
-        Makes a container of a model's files; raises KeyError or ValueError where they are not its.
+        Function that returns a container from the files of a model; it raises KeyError or
+        ValueError if the files belong to another algorithm.
     load_in_batch : callable, optional
-        The same for batch transform, where that is answered in another form.
+        The same for batch transform, if its answers have another format.
     """
 
     rules: Mapping[str, Rule]
@@ -119,11 +120,11 @@ class Algorithm:
     load_in_batch: Callable[[Mapping[str, bytes]], Container] | None = None
 
     def checked(self, given: Mapping[str, str]) -> dict[str, Any]:
-        """Return hyperparameters as values; JobError where one is missing, unknown or wrong."""
+        """Return hyperparameters as values; raise JobError if one is missing, unknown or wrong."""
         return checked(given, self.rules)
 
     def refuse_formats(self, channels: Mapping[str, Channel]) -> None:
-        """Raise JobError where a channel names a content type that the algorithm does not read."""
+        """Raise JobError if a channel has a content type that the algorithm does not read."""
         for channel in channels.values():
             kind = channel.content_type
             if kind is not None and tables.named(kind)[0] not in self.formats:

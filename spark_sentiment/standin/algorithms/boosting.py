@@ -1,6 +1,6 @@
-"""XGBoost itself, with the hyperparameters as they are given; answers are those of its container.
+"""XGBoost with the given hyperparameters, and answers as from SageMaker's XGBoost container.
 
-A model is XGBoost's own JSON, in a file ``xgboost-model``.
+A model is XGBoost's JSON in a file ``xgboost-model``.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from spark_sentiment.standin.algorithms.tables import CSV, LIBSVM, Table
 from spark_sentiment.standin.errors import ContainerError, JobError
 
 _MODEL = "xgboost-model"
-# What the container does for itself; all else is XGBoost's.
+# Hyperparameters of the container; the others are passed to XGBoost.
 _OURS = ("num_round", "csv_weights", "early_stopping_rounds", "save_model_on_termination")
 
 
@@ -25,7 +25,7 @@ def _train(training: Training) -> Trained:
     values = dict(training.values)
     parameters = {name: value for name, value in values.items() if name not in _OURS}
     objective = parameters.get("objective", "reg:squarederror")
-    # The name that XGBoost had for it until 0.90, which SageMaker's examples still use.
+    # SageMaker's examples still use the name of the objective in XGBoost up to 0.90.
     parameters["objective"] = objective.replace("reg:linear", "reg:squarederror")
     if objective.startswith("multi:") and "num_class" not in parameters:
         raise JobError(f"ClientError: Require input for parameter 'num_class' for {objective}")
@@ -67,7 +67,7 @@ def _matrix(table: Table, width: int, training: Training) -> Any:
 
 
 def _load(files: Mapping[str, bytes], *, in_batch: bool = False) -> Container:
-    """Return a container; in batch transform it ends each number by a line's end."""
+    """Return a container; in batch transform, it writes each number on its own line."""
     import xgboost
 
     model = xgboost.Booster()
@@ -84,7 +84,7 @@ def _load(files: Mapping[str, bytes], *, in_batch: bool = False) -> Container:
         try:
             features = tables.request(body, content_type)
         except ContainerError as error:
-            # XGBoost's container calls every body that it cannot read one of an unknown type.
+            # XGBoost's container answers 415 for every body that it cannot read.
             raise ContainerError(415, error.message) from error
         try:
             data = xgboost.DMatrix(tables.fitted(features, width))

@@ -54,7 +54,7 @@ def _squared_distances(features: Matrix, centers: "np.ndarray[Any, Any]") -> Any
 
 
 def _train_pca(training: Training) -> Trained:
-    """Fit; like SageMaker's, the components come with the greatest variance last."""
+    """Fit PCA; as in SageMaker, the component with the largest variance is the last one."""
     from sklearn.decomposition import PCA
 
     features, wanted = training.train.features, training.values["num_components"]

@@ -1,8 +1,8 @@
 """Linear learner by scikit-learn's linear models, and a stand-in for factorization machines.
 
-Neither tries several models at once, as AWS's do: the hyperparameters of the optimiser are taken
-and have no effect. A binary classifier decides at 0.5. What stands in for factorization machines
-has no factors: it is the linear part alone.
+AWS's algorithms train several models at once; these train one. The hyperparameters of the optimiser
+are accepted and have no effect. A binary classifier decides at 0.5. The stand-in for factorization
+machines has only the linear part, without factors.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ def _train(name: str, training: Training) -> Trained:
     values = training.values
     kind = values["predictor_type"]
     if values.get("loss", "auto") not in ("auto", _LOSSES[kind]):
-        raise JobError(f"ClientError: for {kind} the stand-in has loss {_LOSSES[kind]} alone")
+        raise JobError(f"ClientError: for {kind} the stand-in supports only loss {_LOSSES[kind]}")
     table = training.train
     labels = training.labels(table)
     classes = _classes(kind, values, labels)
@@ -49,7 +49,7 @@ def _train(name: str, training: Training) -> Trained:
 
 
 def _classes(kind: str, values: Mapping[str, Any], labels: Array) -> int:
-    """Return how many classes there are; JobError where the labels are of none."""
+    """Return the number of classes; raise JobError if a label is not one of them."""
     if kind == "regressor":
         return 0
     if kind == "multiclass_classifier" and "num_classes" not in values:
@@ -81,12 +81,12 @@ def _regress(features: Matrix, labels: Array, values: Mapping[str, Any]) -> tupl
 def _classify(
     features: Matrix, labels: Array, classes: int, values: Mapping[str, Any]
 ) -> tuple[Array, Array]:
-    """Return a row of weights for each class, for a class without rows one that never wins."""
+    """Return a row of weights for each class; a class without rows is never predicted."""
     from sklearn.linear_model import LogisticRegression
 
     present = np.unique(labels).astype(int)
     if len(present) < 2:
-        raise JobError("ClientError: the labels of the train channel are all of one class")
+        raise JobError("ClientError: all labels of the train channel are in one class")
     decay = values.get("wd", "auto")
     strength = 1.0 if decay in ("auto", 0.0) else 1.0 / (decay * features.shape[0])
     positive = values.get("positive_example_weight_mult", 1.0)
@@ -98,7 +98,7 @@ def _classify(
     coef, intercept = model.coef_, model.intercept_
     if classes == 2:
         return coef, intercept
-    if len(present) == 2:  # one row of weights tells them apart
+    if len(present) == 2:  # scikit-learn fits one row of weights for two classes
         coef, intercept = np.vstack([-coef, coef]) / 2, np.hstack([-intercept, intercept]) / 2
     all_coef, all_intercept = np.zeros((classes, coef.shape[1])), np.full(classes, -1e9)
     all_coef[present], all_intercept[present] = coef, intercept

@@ -1,9 +1,9 @@
 """K nearest neighbours by scikit-learn, and a stand-in for random cut forest.
 
-A model of k-nn is the sample that it looks in. Random cut forest is stood in for by scikit-learn's
-isolation forest: both tell how easily random cuts part a row from the others, and a higher score is
-stranger, but the scores are on other scales. Its model is the sample, from which the same trees
-are grown again.
+A model of k-nn is its training sample. scikit-learn's isolation forest replaces random cut forest:
+both measure how easily random cuts separate a row from the others, and give unusual rows a higher
+score, but on different scales. The model is the training sample, from which the container grows the
+same trees again.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def _dense(features: Matrix) -> Any:
 
 
 def _sample(features: Matrix, most: int) -> Any:
-    """Return at most so many rows, in their order, the same each time."""
+    """Return the positions of at most `most` rows, in order, the same at each call."""
     places = np.random.default_rng(0).permutation(features.shape[0])[:most]
     return np.sort(places)
 

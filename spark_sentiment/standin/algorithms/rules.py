@@ -1,4 +1,4 @@
-"""Hyperparameters: each algorithm's names and ranges, as the developer guide lists them."""
+"""Rules of hyperparameters: types, ranges and choices, as in the developer guide."""
 
 import math
 from collections.abc import Mapping
@@ -10,18 +10,18 @@ from spark_sentiment.standin.errors import JobError
 
 @dataclass(frozen=True)
 class Rule:
-    """What a hyperparameter may be; values arrive as strings.
+    """Allowed values of a hyperparameter; values arrive as strings.
 
     Attributes
     ----------
     kind : {'integer', 'number', 'boolean', 'text'}
-        Its type.
+        Type of the value.
     low, high : float
-        Least and greatest number.
+        Smallest and largest number.
     choices : tuple of str
-        Texts that are allowed, beside a number of `kind`; any text where there are none.
+        Allowed texts, beside a number of `kind`. For kind 'text', an empty tuple allows any text.
     required : bool
-        Whether it must be there.
+        Whether the hyperparameter is required.
     """
 
     kind: str = "text"
@@ -31,7 +31,7 @@ class Rule:
     required: bool = False
 
     def read(self, text: str) -> Any:
-        """Return the value that `text` spells; ValueError where it is none of those allowed."""
+        """Convert `text` to a value; raise ValueError or KeyError if it is not allowed."""
         if text in self.choices or (self.kind == "text" and not self.choices):
             return text
         if self.kind == "boolean":
@@ -50,17 +50,17 @@ class Rule:
 
 
 def integer(low: float = 1, high: float = math.inf, *more: str, required: bool = False) -> Rule:
-    """Return the rule of a whole number; `more` are texts that are allowed beside it."""
+    """Return the rule of a whole number; `more` are texts that are allowed too."""
     return Rule("integer", low, high, more, required)
 
 
 def number(low: float = -math.inf, high: float = math.inf, *more: str) -> Rule:
-    """Return the rule of a number."""
+    """Return the rule of a number; `more` are texts that are allowed too."""
     return Rule("number", low, high, more)
 
 
 def choice(*choices: str, required: bool = False) -> Rule:
-    """Return the rule of one of some texts."""
+    """Return the rule of a text that must be one of `choices`."""
     return Rule("text", choices=choices, required=required)
 
 
@@ -69,10 +69,10 @@ TEXT = Rule()
 
 
 def checked(given: Mapping[str, str], rules: Mapping[str, Rule]) -> dict[str, Any]:
-    """Return hyperparameters as values.
+    """Return hyperparameters as values; raise JobError if one is missing, unknown or wrong.
 
-    Names that begin with an underscore are the platform's own and left out. JobError says, as the
-    algorithms do, what is missing, unknown or wrong.
+    Names that begin with an underscore belong to the platform and are ignored. The messages are
+    those of SageMaker's algorithms.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Bodies of numbers -> features, labels and weights: CSV, libsvm, JSON and RecordIO-protobuf."""
+"""Read features, labels and weights from CSV, libsvm, JSON and RecordIO-protobuf."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from spark_sentiment.sagemaker.formats import recordio
 from spark_sentiment.standin.errors import ContainerError
 
 Matrix = Any
-"""Rows of features: a dense array, or a sparse one in CSR where a format left zeros out."""
+"""Rows of features: a dense array, or a sparse CSR matrix if the format omits zeros."""
 
 CSV, RECORDIO = "text/csv", recordio.CONTENT_TYPE
 LIBSVM = ("text/libsvm", "text/x-libsvm")
@@ -27,7 +27,7 @@ class Table:
 
 
 def named(content_type: str) -> tuple[str, dict[str, str]]:
-    """Take a content type apart into its name and its parameters.
+    """Split a content type into its name and its parameters.
 
     Examples
     --------
@@ -45,16 +45,16 @@ def read(bodies: Sequence[bytes], content_type: str, *, weighted: bool = False) 
     Parameters
     ----------
     bodies : sequence of bytes
-        Each object.
+        Contents of the objects.
     content_type : str
-        CSV has the label first, unless it says ``label_size=0``.
+        Content type. CSV has the label first, except with ``label_size=0``.
     weighted : bool, default False
-        Whether CSV's second column is a weight.
+        Whether the second column of CSV is a weight.
 
     Raises
     ------
     ValueError
-        Where a body is not of that form.
+        If a body does not have that format.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def read(bodies: Sequence[bytes], content_type: str, *, weighted: bool = False) 
         numbers = np.vstack([_csv(body) for body in bodies])
         label_size = int(parameters.get("label_size", "1"))
         if label_size not in (0, 1):
-            raise ValueError(f"label_size is 0 or 1, not {label_size}")
+            raise ValueError(f"label_size must be 0 or 1, got {label_size}")
         labels = numbers[:, 0] if label_size else None
         weights = numbers[:, label_size] if weighted else None
         return Table(numbers[:, label_size + weighted :], labels, weights)
@@ -74,11 +74,11 @@ def read(bodies: Sequence[bytes], content_type: str, *, weighted: bool = False) 
         return _libsvm([line for body in bodies for line in body.decode().splitlines()])
     if kind == RECORDIO:
         return _records([message for body in bodies for message in recordio.frames(body)])
-    raise ValueError(f"content type {content_type} is not known")
+    raise ValueError(f"content type {content_type} is unknown")
 
 
 def request(body: bytes, content_type: str) -> Matrix:
-    """Read the features of a request; ContainerError where it cannot be read."""
+    """Read the features of a request; raise ContainerError if it cannot be read."""
     kind, _ = named(content_type)
     readers: dict[str, Callable[[bytes], Matrix]] = {
         CSV: _csv,
@@ -96,9 +96,9 @@ def request(body: bytes, content_type: str) -> Matrix:
 
 
 def fitted(features: Matrix, width: int) -> Matrix:
-    """Return rows of `width` columns; ValueError where they are of another width.
+    """Return rows of `width` columns; raise ValueError if they have another width.
 
-    Sparse rows may be narrower, as libsvm says nothing of columns without an entry.
+    Sparse rows may be narrower, because libsvm omits columns without an entry.
     """
     if features.shape[1] == width:
         return features
@@ -111,7 +111,7 @@ def fitted(features: Matrix, width: int) -> Matrix:
 
 
 def _csv(body: bytes) -> Matrix:
-    """Read lines of numbers; an empty cell is missing."""
+    """Read lines of numbers; an empty cell is a missing value."""
     lines = [line.split(",") for line in body.decode().splitlines() if line.strip()]
     if len({len(cells) for cells in lines}) != 1:
         raise ValueError("the lines of the CSV have different numbers of cells, or there are none")
@@ -119,7 +119,7 @@ def _csv(body: bytes) -> Matrix:
 
 
 def _libsvm(lines: Sequence[str]) -> Table:
-    """Read 'label[:weight] place:value ...'; places count from 1."""
+    """Read 'label[:weight] index:value ...'; indices start at 1."""
     heads = [line.split(maxsplit=1)[0].split(":") for line in lines if line.strip()]
     labels = np.array([float(head[0]) for head in heads])
     weights = np.array([float(head[1]) for head in heads if len(head) == 2])
@@ -131,7 +131,7 @@ def _libsvm(lines: Sequence[str]) -> Table:
 
 
 def _entries(lines: Sequence[str]) -> Matrix:
-    """Read the 'place:value' of each line; what stands before them is a label, and left out."""
+    """Read the 'index:value' entries of each line, and ignore the label before them."""
     from scipy.sparse import csr_matrix
 
     values: list[float] = []
@@ -152,7 +152,7 @@ def _entries(lines: Sequence[str]) -> Matrix:
 
 
 def _records(messages: Sequence[bytes]) -> Table:
-    """Read RecordIO's records: a row is sparse where its tensor has keys."""
+    """Read the records of RecordIO; a row is sparse if its tensor has keys."""
     if not messages:
         raise ValueError("there are no records")
     rows, labels = [], []

@@ -1,8 +1,9 @@
-"""A stand-in for BlazingText's classifier of texts; it is not BlazingText.
+"""A stand-in for the text classifier of BlazingText.
 
-BlazingText averages vectors of words that it learns; here a linear classifier learns, by as many
-epochs of stochastic gradient descent, from hashed n-grams of words. Modes, hyperparameters, the
-forms of training data and of answers are BlazingText's; figures will differ from its own.
+BlazingText learns vectors of words and averages them. The stand-in trains a linear classifier on
+hashed n-grams of words, with the same number of epochs of stochastic gradient descent. Modes,
+hyperparameters, and the formats of training data and answers are those of BlazingText. Figures
+differ from those of BlazingText.
 """
 
 import json
@@ -21,8 +22,8 @@ from spark_sentiment.standin.errors import ContainerError, JobError
 
 _LABEL = "__label__"
 _JSON, _LINES = "application/json", "application/jsonlines"
-_BUCKETS = 2**18  # of the hashed n-grams; BlazingText's own default is 2,000,000
-Document = tuple[tuple[str, ...], str]  # its labels and its words
+_BUCKETS = 2**18  # buckets of hashed n-grams; the default of BlazingText is 2,000,000
+Document = tuple[tuple[str, ...], str]  # labels, and words
 
 
 def _documents(channel: Channel) -> list[Document]:
@@ -58,7 +59,7 @@ def _train(training: Training) -> Trained:
 
     values = training.values
     if values["mode"] != "supervised":
-        raise JobError(f"ClientError: the stand-in has no mode '{values['mode']}'; 'supervised' is")
+        raise JobError(f"ClientError: mode '{values['mode']}' is not supported; use 'supervised'")
     if "train" not in training.channels:
         raise JobError("ClientError: the channel 'train' is missing")
     documents = _documents(training.channels["train"])
@@ -70,7 +71,7 @@ def _train(training: Training) -> Trained:
         raise JobError(
             "ClientError: the train channel has fewer than two labels, or no word min_count times"
         )
-    # A text with several labels counts for each, as it does to BlazingText.
+    # As in BlazingText, a text with several labels counts for each of them.
     pairs = [(text, labels.index(label)) for found, text in documents for label in found]
     vectors = _vectors([text for text, _ in pairs], frozenset(known), grams)
     model = SGDClassifier(
@@ -79,7 +80,7 @@ def _train(training: Training) -> Trained:
     model.fit(vectors, [place for _, place in pairs])
     used = np.unique(vectors.indices)
     coef, intercept = model.coef_[:, used], model.intercept_
-    if len(labels) == 2:  # one row of weights tells them apart
+    if len(labels) == 2:  # scikit-learn fits one row of weights for two classes
         coef, intercept = np.vstack([-coef, coef]), np.hstack([-intercept, intercept])
     settings = {"labels": labels, "words": known, "word_ngrams": grams}
     files = saved(
@@ -113,7 +114,7 @@ def _vectors(texts: Iterable[str], known: frozenset[str], grams: int) -> Any:
 
 
 def _classifier(files: Mapping[str, bytes]) -> Any:
-    """Return what ranks the labels of texts, the most probable first."""
+    """Return a function that ranks the labels of texts, the most probable first."""
     settings, arrays = loaded("blazingtext", files)
     labels, known = settings["labels"], frozenset(settings["words"])
     coef, intercept, used = arrays["coef"], arrays["intercept"], arrays["used"]
@@ -149,7 +150,7 @@ def _load(files: Mapping[str, bytes]) -> Container:
 
 
 def _asked(body: bytes, kind: str) -> tuple[list[str], list[int]]:
-    """Return the texts of a request, and how many labels are asked for with each."""
+    """Return the texts of a request, and the number of labels to return for each."""
     try:
         if kind == _JSON:
             request = json.loads(body)

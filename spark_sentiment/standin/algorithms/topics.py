@@ -1,7 +1,7 @@
 """Topics of bags of words, by scikit-learn's latent Dirichlet allocation.
 
-It is SageMaker's LDA as far as the model goes. It stands in for the neural topic model too, which
-is another model with answers of the same form.
+The model is the same as that of SageMaker's LDA. It also replaces the neural topic model, which is
+a different model with the same format of answers.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def _load(name: str, files: Mapping[str, bytes]) -> Container:
 
     settings, arrays = loaded(name, files)
     words = arrays["words"]
-    # Fitting one text makes the parts of a model that its words then replace.
+    # Fitting one text initializes the model; the trained topics then replace its components.
     model = LatentDirichletAllocation(
         len(words), doc_topic_prior=settings["prior"], max_iter=1, random_state=0
     ).fit(np.ones((1, words.shape[1])))
