@@ -419,7 +419,7 @@ class TestFaults:
             ({"maxRuntime": 600, "maxWait": 60}, "maxWait .* at least maxRuntime"),
             ({"autoscaling": {"min": 1}}, "autoscaling needs max"),
             ({"featuresCol": "feature"}, "column 'feature' is missing"),
-            ({"outputCols": {"closest_cluster": "d", "distance_to_cluster": "d"}}, "two of the"),
+            ({"outputCols": {"closest_cluster": "d", "distance_to_cluster": "d"}}, "two fields"),
         ],
     )
     def test_what_does_not_go_together_is_refused_before_any_job(
