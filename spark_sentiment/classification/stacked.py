@@ -212,8 +212,12 @@ class Stacked(
         """Return the output schema of the model; raise SchemaError if a column is wrong."""
         find(schema, self.uid, self.getLabelCol(), NumericType)
         out = self._appended(schema)
+        # An assembler names each of 50,000 n-grams in the metadata of its column. A classifier that
+        # does not read the column need not be sent them.
+        used = self._used(schema.names)
+        light = [f if f.name in used else StructField(f.name, f.dataType) for f in schema.fields]
         for inner in self._named():
-            schema_after(inner, schema)
+            schema_after(inner, StructType(light))
         return out
 
     def write(self) -> MLWriter:
