@@ -110,12 +110,20 @@ class Split:
     """Two sides of a facet: d, with its name in the report, and a."""
 
     facet: str
-    value: str
+    value: str | None
     a: Side
     d: Side
     keys_a: frozenset[str]
     keys_d: frozenset[str]
     note: str | None
+
+    @property
+    def undefined(self) -> str | None:
+        """Note for the report on a side without a labelled row; None if both sides have one."""
+        empty = [letter for side, letter in ((self.a, "a"), (self.d, "d")) if side.n == 0]
+        if not empty:
+            return None
+        return f"side {empty[0]} has no labelled row" if len(empty) == 1 else "no labelled row"
 
     def predicted_only(self) -> "Split":
         """Return the split of the rows that have a prediction."""
@@ -158,20 +166,16 @@ class FacetCounts:
             if str(code) in self.buckets
         }
 
-    def splits(self, uid: str) -> list[Split]:
-        """Return every comparison of the facet; raise DataError if a side is empty."""
+    def splits(self) -> list[Split]:
+        """Return every comparison of the facet; a side may have no rows."""
         if not self.facet.each:
-            return [self._split(uid, self.facet.spelled(D), [str(D)], [str(A)])]
+            return [self._split(self.facet.spelled(D), [str(D)], [str(A)])]
         values = list(self.known)
-        column = self.facet.column
-        if len(values) < 2:
-            found = f"one value only ({values[0]})" if values else "no value that is not null"
-            raise DataError(
-                f"{uid}: facet '{column}' has {found}; drop the facet or give more rows"
-            )
-        if self.facet.pairs:
+        if not values:
+            return [self._split(None, [], [])]
+        if self.facet.pairs and len(values) > 1:
             return [
-                self._split(uid, f"{d} vs {a}", [d], [a])
+                self._split(f"{d} vs {a}", [d], [a])
                 for place, d in enumerate(values)
                 for a in values[place + 1 :]
             ]
@@ -180,23 +184,14 @@ class FacetCounts:
         ]
         if self.facet.against is not None:
             name = self.facet.spelled(A)
-            return [
-                self._split(uid, f"{d} vs {name}", [d], against) for d in values if d not in against
-            ]
-        return [self._split(uid, d, [d], [a for a in values if a != d]) for d in values]
+            return [self._split(f"{d} vs {name}", [d], against) for d in values if d not in against]
+        return [self._split(d, [d], [a for a in values if a != d]) for d in values]
 
-    def _split(self, uid: str, name: str, d: list[str], a: list[str]) -> Split:
-        side_a, side_d = self._merge(a), self._merge(d)
-        column = self.facet.column
-        for side, letter in ((side_d, "d"), (side_a, "a")):
-            if side.n == 0:
-                raise DataError(
-                    f"{uid}: facet '{column}', {name}: side {letter} has no labelled row; "
-                    "name values that occur in the data"
-                )
+    def _split(self, name: str | None, d: list[str], a: list[str]) -> Split:
         if self.facet.values is not None and self.facet.against is not None:
             name = f"{name} vs {self.facet.spelled(A)}"
-        return Split(column, name, side_a, side_d, frozenset(a), frozenset(d), self.null_note)
+        sides = self._merge(a), self._merge(d)
+        return Split(self.facet.column, name, *sides, frozenset(a), frozenset(d), self.null_note)
 
     def _merge(self, keys: Iterable[str]) -> Side:
         out: Counter[Cell] = Counter()

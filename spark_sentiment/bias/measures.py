@@ -198,7 +198,11 @@ def _rows(
 
     for place, facet in enumerate(counts.facets):
         tester = FlipTester(sample, place) if sample is not None else None
-        for split in facet.splits(question.uid):
+        for split in facet.splits():
+            if split.undefined is not None:
+                for phase, found in _undefined(split.undefined, ways, question.prediction):
+                    yield from rows(phase, split, found)
+                continue
             yield from rows("pre", split, _pre(split, counts.classes, ways))
             yield from rows("pre", split, _association(split, facet, ways))
             if question.prediction is not None:
@@ -221,6 +225,19 @@ def _rows(
         for name, found in aggregate_indices(counts.joint).items():
             if name in names:
                 yield _unsplit("pre", None, None, None, name, found, note, lost)
+
+
+def _undefined(
+    note: str, ways: Sequence[Positive], prediction: str | None
+) -> Iterator[tuple[str, list[Found]]]:
+    """Return all metrics of a split as undefined, by phase."""
+    nothing = Measure(None, note=note)
+    whole = [(None, name, nothing) for name in ("CI", *formulas.PRE_SHARES)]
+    by_class = ("DPL", "CDDL", *ASSOCIATION)
+    yield "pre", [*whole, *((way.name, name, nothing) for way in ways for name in by_class)]
+    if prediction is not None:
+        by_class = (*formulas.POST_CONFUSION, "CDDPL", "FT")
+        yield "post", [(way.name, name, nothing) for way in ways for name in by_class]
 
 
 def _pre(split: Split, classes: Sequence[Any], ways: Sequence[Positive]) -> Iterator[Found]:
@@ -268,9 +285,13 @@ def _whole_facet(counts: FacetCounts, lost: str | None) -> Iterator[ReportRow]:
     # The value distinguishes a facet with two sides from the same column value by value.
     value = None if facet.each else facet.spelled(D)
     sizes = counts.sizes()
-    observed, reference = _against_reference(sizes, facet.reference)
-    found = distribution_distances(observed, reference)
-    found |= aggregate_indices(Sizes.of([n for n in sizes.values() if n]))
+    if sizes:
+        observed, reference = _against_reference(sizes, facet.reference)
+        found = distribution_distances(observed, reference)
+        found |= aggregate_indices(Sizes.of([n for n in sizes.values() if n]))
+    else:
+        nothing = Measure(None, note=f"no labelled row with a known {facet.column}")
+        found = dict.fromkeys((*DISTRIBUTION, *AGGREGATE), nothing)
     against = "the reference given" if facet.reference is not None else "uniform"
     for name, what in found.items():
         note = f"against {against}" if name in DISTRIBUTION else None

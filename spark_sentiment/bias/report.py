@@ -104,8 +104,8 @@ def bias_metrics(
     SchemaError
         If a column is missing or of a wrong type, or a metric needs a column that is not named.
     DataError
-        If the table is empty, has one class only or a class outside `label_classes`, a facet has
-        one value or more than `max_facet_values`, or a side has no rows.
+        If the table is empty, has one class only or a class outside `label_classes`, or a facet has
+        more than `max_facet_values` values.
     TypeError
         Where an argument is of a wrong type.
     ValueError
@@ -115,7 +115,8 @@ def bias_metrics(
     -----
     A row with a null (or NaN) facet is on neither side. A row with a null label is ignored; with a
     null prediction it is ignored by post-training metrics, with a null group by CDDL and CDDPL. The
-    notes count such rows. An undefined value is null, and its note says why.
+    notes count such rows. An undefined value is null, and its note says why: every metric that
+    compares two sides is undefined if a side has no labelled row.
 
     Cost: one aggregation for any number of facets and metrics, and one sort for the sample of FT.
     The driver receives only counts, at most `MAX_CELLS` of them.

@@ -26,7 +26,9 @@ from spark_sentiment.bias import (
     bias_metrics,
     broken_gates,
 )
+from spark_sentiment.bias.association import ASSOCIATION
 from spark_sentiment.bias.fliptest import flip_test, nearest
+from spark_sentiment.bias.formulas import POST, PRE
 from spark_sentiment.errors import DataError, SchemaError
 
 # Side (a, d), group, label, prediction, rows: what smclarify 0.5 measured for the values below.
@@ -253,12 +255,6 @@ class TestBadInput:
         [
             ("false", {}, "column 'label': no rows"),
             ("label = 1", {}, "'label' holds one class only \\(1\\)"),
-            ("side = 'a'", {}, "facet 'side' has one value only \\(a\\)"),
-            (
-                "true",
-                {"facets": [Facet("side", values=["x"])]},
-                "facet 'side', x: side d has no labelled row",
-            ),
             ("true", {"label_classes": [1, 2]}, "'label' holds 0, outside the classes 1, 2"),
             ("true", {"positive": [7]}, "positive 7 is not among the classes of 'label': 0, 1"),
             ("true", {"positive": [0, 1]}, "every class of 'label' is named positive"),
@@ -275,6 +271,29 @@ class TestBadInput:
         asked = {"label": "label", "facets": [Facet("side")], **arguments}
         with pytest.raises(DataError, match=f"^bias_metrics: .*{message}"):
             bias_metrics(df, **asked)
+
+    @pytest.mark.parametrize(
+        ("where", "facet", "value", "note"),
+        [
+            ("side = 'a'", Facet("side"), "a", "side a has no labelled row"),
+            ("side is null", Facet("side"), None, "no labelled row"),
+            ("true", Facet("side", values=["x"]), "x", "side d has no labelled row"),
+            ("true", Facet("age", threshold=99), "> 99", "side d has no labelled row"),
+            ("true", Facet("side", against=["x"]), "a vs x", "side a has no labelled row"),
+        ],
+    )
+    def test_every_metric_of_an_empty_side_is_null_with_a_note(
+        self, spark: SparkSession, where: str, facet: Facet, value: str | None, note: str
+    ) -> None:
+        rows = [(float(i % 2), float(i % 3 > 0), "ab"[i % 2 and i % 3 == 0], 30) for i in range(12)]
+        both = [*rows, (1.0, 0.0, None, 40), (0.0, 0.0, None, 50)]
+        df = spark.createDataFrame(both, "label double, guess double, side string, age int")
+        asked = {"group": "side", "positive": [1.0]}
+        report = bias_metrics(df.where(where), "label", [facet], "guess", **asked).collect()
+        of_sides = [row for row in report if row.n_a is not None and row.facet_value == value]
+        assert {row.metric for row in of_sides} == {*PRE, *POST, *ASSOCIATION} - {"GE"}
+        assert {row.value for row in of_sides} == {None}
+        assert all(row.note.startswith(note) for row in of_sides)
 
     @pytest.mark.parametrize(
         ("arguments", "error"),
