@@ -172,8 +172,9 @@ def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -
     )
     if not given:  # only the check for repeated ids, below, still needs the raw text
         hashed = hashed.withColumn("raw", F.when(~usable, F.col("raw")))
-    # Content orders the rows of one key, so the result is the same for any partitioning.
-    nth = F.row_number().over(Window.partitionBy("_key").orderBy("_hash"))
+    # Content orders the rows of one key, so the result is the same for any partitioning. Rows with
+    # equal values may be written differently (5 and 5.0): the raw text decides which one is kept.
+    nth = F.row_number().over(Window.partitionBy("_key").orderBy("_hash", "raw"))
     numbered = hashed.withColumn("_nth", nth)
     again = F.col("_nth") > 1
     if given:
