@@ -17,6 +17,10 @@ from spark_sentiment.errors import SchemaError
 
 VECTOR = VectorUDT()
 
+# A message lists at most so many names, and so many characters of each. Longer than the last
+# number is no name: a file without a header has its first review there.
+_NAMES_LISTED, _NAME_LISTED, _NAME_LONGEST = 20, 40, 64
+
 
 def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> StructField:
     """Return the field `name`; raise SchemaError if it is missing or has a wrong type.
@@ -34,7 +38,7 @@ def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> Str
     """
     if name not in schema.names:
         raise SchemaError(
-            f"{uid}: column '{name}' is missing; the columns are: {', '.join(schema.names)}"
+            f"{uid}: column '{name}' is missing; the columns are: {listed(schema.names)}"
         )
     field: StructField = schema[name]
     if types and not isinstance(field.dataType, types):
@@ -43,6 +47,54 @@ def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> Str
             f"{uid}: column '{name}' must be {wanted}, found {field.dataType.simpleString()}"
         )
     return field
+
+
+def listed(names: Sequence[str]) -> str:
+    """List the names of columns for a message, without text that stands where names should.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of columns of any data.
+
+    Returns
+    -------
+    str
+        At most 20 names, each cut to 40 characters, and the number of the others. If a name is
+        longer than 64 characters or has a line break, only the number of columns.
+
+    Examples
+    --------
+    >>> listed(["title", "body"])
+    'title, body'
+    >>> listed(["n" * 50, *"abcdefghijklmnopqrstuvwxyz"])[:46]
+    'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn..., a,'
+    >>> listed(["id", "Soft and warm. " * 9])
+    '2, not shown because the longest has 135 characters and is hardly a name'
+    """
+    longest = max(names, key=len, default="")
+    if not all(map(is_name, names)):
+        return (
+            f"{len(names):,}, not shown because the longest has {len(longest):,} characters and is "
+            "hardly a name"
+        )
+    shown = [
+        name if len(name) <= _NAME_LISTED else f"{name[:_NAME_LISTED]}..."
+        for name in names[:_NAMES_LISTED]
+    ]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be the name of a column: one line of at most 64 characters.
+
+    Examples
+    --------
+    >>> is_name("Review Text"), is_name("Soft and warm. " * 9)
+    (True, False)
+    """
+    return len(text) <= _NAME_LONGEST and len(text.splitlines()) <= 1
 
 
 def absent(schema: StructType, uid: str, name: str) -> None:

@@ -84,7 +84,7 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
         loaded = beside.start(_load, path, steps)
         with steps("reading reviews") as step:
             intake = found.check(conf.reviews.max_rejected_share)
-            rows_digest = digest(found.rows)
+            rows_digest = digest(found.content)
             step.rows = intake.read
     model = loaded.result()
     inputs = f"{path} {rows_digest}"

@@ -63,7 +63,8 @@ class Ingested:
     counts : ReadCounts
         Counts of rows read and rejected.
     digest : str
-        Digest of all rows; it changes if a row changes.
+        Digest of the content of all rows; it changes if a row changes, and does not depend on
+        file names, order or partitions.
     """
 
     found: ReadResult
@@ -148,7 +149,7 @@ def ingest(conf: Config, spark: SparkSession, steps: Steps) -> Ingested:
     with steps("reading reviews") as step:
         found = workspace.reviews(spark, conf).persist()
         counts = found.check(conf.reviews.max_rejected_share)
-        rows_digest = digest(found.rows)
+        rows_digest = digest(found.content)
         step.rows = counts.read
     return Ingested(found, counts, rows_digest)
 

@@ -4,13 +4,14 @@ Each row that is read is either a review, typed and with an id, or a rejected ro
 and its raw content. No row is dropped silently: reviews + rejected = rows read.
 """
 
+import re
 from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark_sentiment.core import quoted
+from spark_sentiment.core import is_name, listed, quoted
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.reviews.results import ReadResult
 from spark_sentiment.reviews.schema import REJECTED, REVIEWS, ColumnMapping
@@ -18,6 +19,8 @@ from spark_sentiment.reviews.schema import REJECTED, REVIEWS, ColumnMapping
 _CONTENT = [name for name in REVIEWS.names if name != "review_id"]
 _TRIMMED = {"review_id", "product_id", "division", "department", "class_name"}
 _RANGES = {"rating": (1, 5), "age": (0, 150), "positive_feedback_count": (0, 2**31 - 1)}
+
+_NUMBER = r"\s*[-+]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)\s*"
 
 # A visible character: not a space, control or format character (NBSP, ZWSP, BOM).
 _VISIBLE = r"[^\p{Z}\p{C}]"
@@ -92,9 +95,17 @@ def from_frame(
 
 
 def positions(
-    where: str, header: list[str], mapping: ColumnMapping, require_rating: bool
+    where: str,
+    header: list[str],
+    mapping: ColumnMapping,
+    require_rating: bool,
+    *,
+    first_line: bool = False,
 ) -> dict[str, int]:
-    """Find each mapped column in the header; return our names -> indices."""
+    """Find each mapped column in the header; return our names -> indices.
+
+    With `first_line`, the header is the first line of the file `where`, which may hold no names.
+    """
     named = mapping.named()
     if require_rating and "rating" not in named:
         raise SchemaError(
@@ -106,14 +117,36 @@ def positions(
         at = [i for i, name in enumerate(header) if name == theirs]
         if not at and ours == "rating" and not require_rating:
             continue
+        if not at and first_line and not is_header(header):
+            raise SchemaError(
+                f"reviews: column '{theirs}' (mapped to {ours}) is missing in {where}; the first "
+                f"line does not look like a header: {told_header(header)}. Add a line that names "
+                "the columns, or read the file without a header"
+            )
         if len(at) != 1:
             problem = "is missing" if not at else f"occurs {len(at)} times"
             raise SchemaError(
                 f"reviews: column '{theirs}' (mapped to {ours}) {problem} in {where}; "
-                f"the columns are: {', '.join(header)}"
+                f"the columns are: {listed(header)}"
             )
         found[ours] = at[0]
     return found
+
+
+def is_header(cells: list[str]) -> bool:
+    """Tell whether the cells of a line can be names of columns: short texts, none a number."""
+    return not any(re.fullmatch(_NUMBER, cell) or not is_name(cell) for cell in cells)
+
+
+def told_header(cells: list[str]) -> str:
+    """List the names of a header for a message; of a line of values only what it looks like."""
+    if is_header(cells):
+        return listed(cells)
+    longest = max(map(len, cells))
+    numbers = sum(re.fullmatch(_NUMBER, cell) is not None for cell in cells)
+    return (
+        f"{len(cells):,} cells, {numbers:,} of them numbers, the longest of {longest:,} characters"
+    )
 
 
 def _as_string(column: Column, kind: T.DataType) -> Column:
@@ -172,8 +205,9 @@ def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -
     )
     if not given:  # only the check for repeated ids, below, still needs the raw text
         hashed = hashed.withColumn("raw", F.when(~usable, F.col("raw")))
-    # Content orders the rows of one key, so the result is the same for any partitioning.
-    nth = F.row_number().over(Window.partitionBy("_key").orderBy("_hash"))
+    # Content orders the rows of one key, so the result is the same for any partitioning. Rows with
+    # equal values may be written differently (5 and 5.0): the raw text decides which one is kept.
+    nth = F.row_number().over(Window.partitionBy("_key").orderBy("_hash", "raw"))
     numbered = hashed.withColumn("_nth", nth)
     again = F.col("_nth") > 1
     if given:

@@ -15,9 +15,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark_sentiment.core import jvm
+from spark_sentiment.core import jvm, listed
 from spark_sentiment.errors import DataError, SchemaError
-from spark_sentiment.reviews.checks import positions, sorted_out
+from spark_sentiment.reviews.checks import positions, sorted_out, told_header
 from spark_sentiment.reviews.results import ReadResult
 from spark_sentiment.reviews.schema import OURS, REVIEWS, WOMENS_CLOTHING, ColumnMapping
 
@@ -114,7 +114,7 @@ def read_reviews(
     mapping = ColumnMapping.of(columns)
     paths = [path] if isinstance(path, str) else list(path)
     file, header = _header(spark, paths, delimiter, encoding)
-    at = positions(file, header, mapping, require_rating)
+    at = positions(file, header, mapping, require_rating, first_line=True)
 
     # With one column more than the header, Spark takes every record for corrupt and returns its
     # raw text: the only way to find a broken quote.
@@ -203,8 +203,7 @@ def write_csv(
     missing = [name for name in named if name not in reviews.columns]
     if missing:
         raise SchemaError(
-            f"reviews: column '{missing[0]}' is missing; "
-            f"the columns are: {', '.join(reviews.columns)}"
+            f"reviews: column '{missing[0]}' is missing; the columns are: {listed(reviews.columns)}"
         )
     table = reviews.select(*(F.col(ours).cast("string").alias(to) for ours, to in named.items()))
     writer = (
@@ -258,7 +257,7 @@ def _header(
         if names != wanted:
             raise SchemaError(
                 f"reviews: the header of {file} differs from that of {first}: "
-                f"{', '.join(names)} against {', '.join(wanted)}; read the files separately"
+                f"{told_header(names)} against {told_header(wanted)}; read the files separately"
             )
     return first, [name or f"_c{i}" for i, name in enumerate(wanted)]
 

@@ -71,6 +71,19 @@ class ReadResult:
         """Rejected rows, with the columns of `REJECTED`."""
         return self.rows.where(F.col("reason").isNotNull()).select(*REJECTED.names)
 
+    @property
+    def content(self) -> DataFrame:
+        """All rows without their file and position, which depend on how Spark splits the input.
+
+        Examples
+        --------
+        >>> from spark_sentiment.reviews import from_frame
+        >>> df = spark.createDataFrame([("fits", 5)], ["review_text", "rating"])
+        >>> "position" in from_frame(df).content.columns
+        False
+        """
+        return self.rows.drop("source_file", "position")
+
     def persist(self) -> "ReadResult":
         """Persist the rows in memory, or on disk if they do not fit, from the first action on."""
         self.rows.persist()

@@ -23,7 +23,7 @@ from pyspark.sql.types import (
 )
 
 from spark_sentiment import reviews
-from spark_sentiment.core import to_array
+from spark_sentiment.core import listed, to_array
 from spark_sentiment.errors import SchemaError, TableError
 
 _WIDER: tuple[type[DataType], ...] = (
@@ -326,7 +326,8 @@ def aligned(
         found = given.get(column.name)
         if found is None and not column.nullable:
             raise SchemaError(
-                f"{where}: column '{column.name}' is missing; the columns are: {', '.join(given)}"
+                f"{where}: column '{column.name}' is missing; "
+                f"the columns are: {listed(list(given))}"
             )
         if found is not None and not _fits(found, column):
             raise SchemaError(

@@ -73,6 +73,28 @@ def test_the_digest_of_what_was_read_changes_with_the_rows(
     assert first != other
 
 
+def test_the_digest_does_not_depend_on_files_and_partitions(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    head, records = "review_id,text,stars\n", [f"r{i},soft {i},{i % 7}\n" for i in range(12)]
+    for folder, order, size in (("one", records, 12), ("many", records[::-1], 4)):
+        (tmp_path / folder).mkdir()
+        for at in range(0, 12, size):
+            part = head + "".join(order[at : at + size])
+            (tmp_path / folder / f"{folder}-{at}.csv").write_text(part)
+    columns = "reviews.columns={review_id: review_id, review_text: text, rating: stars}"
+    limit = "reviews.max_rejected_share=0.5"
+    one, many = (
+        training.ingest(
+            settings(tmp_path, f"reviews.path={tmp_path / folder}", columns, limit), spark, QUIET
+        )
+        for folder in ("one", "many")
+    )
+    assert one.counts == many.counts
+    assert one.counts.rejected == 3
+    assert one.digest == many.digest
+
+
 @pytest.fixture(scope="module")
 def rows(spark: SparkSession) -> DataFrame:
     texts = ["soft", "poor", "warm", "soft", "small", "large", "bad", "good", "well", "poor"]

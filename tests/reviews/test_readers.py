@@ -187,6 +187,27 @@ def test_header_that_lacks_a_column_is_refused_before_any_job(
     assert jobs_run(read) == 0
 
 
+def test_a_file_without_a_header_is_recognised_and_no_text_of_it_shown(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    row = f"7,SECRET{' so soft' * 9},5\n"
+    with pytest.raises(SchemaError, match="does not look like a header: 3 cells, 2 of") as error:
+        read_reviews(spark, put(tmp_path, "1.csv", row * 2), ABC)
+    assert "SECRET" not in str(error.value)
+    put(tmp_path, "2.csv", row.replace("soft", "warm"))
+    with pytest.raises(SchemaError, match=r"2\.csv differs from that of .*1\.csv") as error:
+        read_reviews(spark, str(tmp_path), ABC)
+    assert "SECRET" not in str(error.value)
+
+
+def test_a_long_header_is_listed_in_part(spark: SparkSession, tmp_path: Path) -> None:
+    names = ["x" * 60, *(f"name{i}" for i in range(99))]
+    path = put(tmp_path, "x.csv", ",".join(names) + "\n")
+    with pytest.raises(SchemaError, match=r"name18 and 80 more$") as error:
+        read_reviews(spark, path, ABC)
+    assert f": {'x' * 40}..., name0," in str(error.value)
+
+
 def test_files_with_different_headers_are_refused(spark: SparkSession, tmp_path: Path) -> None:
     put(tmp_path, "1.csv", "a,b,c\n1,x,5\n")
     put(tmp_path, "2.csv", "b,a,c\nx,1,5\n")
