@@ -200,8 +200,8 @@ def _rows(
         tester = FlipTester(sample, place) if sample is not None else None
         for split in facet.splits():
             if split.undefined is not None:
-                for phase, found in _undefined(split.undefined, ways, question.prediction):
-                    yield from rows(phase, split, found)
+                for phase, nulls in _undefined(split.undefined, ways, question.prediction):
+                    yield from rows(phase, split, nulls)
                 continue
             yield from rows("pre", split, _pre(split, counts.classes, ways))
             yield from rows("pre", split, _association(split, facet, ways))
@@ -232,12 +232,14 @@ def _undefined(
 ) -> Iterator[tuple[str, list[Found]]]:
     """Return all metrics of a split as undefined, by phase."""
     nothing = Measure(None, note=note)
-    whole = [(None, name, nothing) for name in ("CI", *formulas.PRE_SHARES)]
-    by_class = ("DPL", "CDDL", *ASSOCIATION)
-    yield "pre", [*whole, *((way.name, name, nothing) for way in ways for name in by_class)]
+
+    def of_ways(*names: str) -> list[Found]:
+        return [(way.name, name, nothing) for way in ways for name in names]
+
+    whole: list[Found] = [(None, name, nothing) for name in ("CI", *formulas.PRE_SHARES)]
+    yield "pre", [*whole, *of_ways("DPL", "CDDL", *ASSOCIATION)]
     if prediction is not None:
-        by_class = (*formulas.POST_CONFUSION, "CDDPL", "FT")
-        yield "post", [(way.name, name, nothing) for way in ways for name in by_class]
+        yield "post", of_ways(*formulas.POST_CONFUSION, "CDDPL", "FT")
 
 
 def _pre(split: Split, classes: Sequence[Any], ways: Sequence[Positive]) -> Iterator[Found]:

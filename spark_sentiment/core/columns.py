@@ -68,7 +68,7 @@ def listed(names: Sequence[str]) -> str:
     >>> listed(["title", "body"])
     'title, body'
     >>> listed(["n" * 50, *"abcdefghijklmnopqrstuvwxyz"])[:46]
-    'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn..., a,'
+    'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn..., a'
     >>> listed(["id", "Soft and warm. " * 9])
     '2, not shown because the longest has 135 characters and is hardly a name'
     """

@@ -246,6 +246,37 @@ def read_lines(spark: SparkSession, uri: str, encoding: str) -> Generator[str, N
         stream.close()
 
 
+def read_text(spark: SparkSession, path: str) -> str | None:
+    """Return the content of a small UTF-8 file, or None if there is no file at `path`."""
+    place, system = java_path(spark, path)
+    if not system.exists(place):
+        return None
+    stream = system.open(place)
+    try:
+        return str(java_view(spark).org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()
+
+
+def write_text(spark: SparkSession, path: str, text: str) -> None:
+    """Write a UTF-8 file, in place of the file at `path` if there is one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/note.txt"
+    >>> write_text(spark, path, "kept")
+    >>> read_text(spark, path), read_text(spark, path + ".old")
+    ('kept', None)
+    """
+    place, system = java_path(spark, path)
+    stream = system.create(place, True)
+    try:
+        stream.write(bytearray(text.encode()))
+    finally:
+        stream.close()
+
+
 def probe_folder(spark: SparkSession, folder: str, name: str) -> None:
     """Create `folder` if it is missing, then create and delete an empty file `name` in it."""
     path, system = java_path(spark, folder)

@@ -122,6 +122,7 @@ def _rows(bias: Bias, df: DataFrame, label: str, prediction: str | None) -> list
         positive=bias.positive,
         group=bias.group,
         metrics=names,
+        max_facet_values=bias.max_facet_values,
     )
     return [ReportRow(*row) for row in report.collect()]
 

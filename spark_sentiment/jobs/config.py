@@ -169,8 +169,9 @@ class GateSpec(_Section):
 class Bias(_Section):
     """Facets and metrics to measure, and gates."""
 
-    positive: list[float] | None
+    positive: list[bool | int | float | str] | None
     group: Name | None
+    max_facet_values: Annotated[int, Field(ge=2)]
     metrics: list[Name] | None
     facets: list[FacetSpec]
     gates: list[GateSpec]

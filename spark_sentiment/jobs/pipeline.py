@@ -17,7 +17,7 @@ from spark_sentiment.core import detach, schema_after
 from spark_sentiment.embedding import BertEmbeddings
 from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.jobs.config import Bias, Config
-from spark_sentiment.reviews import RatingLabeler
+from spark_sentiment.reviews import REVIEWS, RatingLabeler
 from spark_sentiment.text import NGrams, TextCleaner
 
 TEXT, LABEL, EMBEDDING, WEIGHT = "text", "label", "embedding", "weight"
@@ -79,19 +79,46 @@ def text_columns(conf: Config) -> list[str]:
     return found
 
 
+def measured(conf: Config) -> Bias:
+    """Return ``conf.bias`` without the facets and the group that the data does not have.
+
+    A mapping, ``reviews.columns``, names all columns of the data.
+
+    Examples
+    --------
+    >>> from spark_sentiment.jobs import config
+    >>> columns = "reviews.columns={review_text: body, rating: stars, age: years}"
+    >>> conf = config.load("conf/local.yaml", ["reviews.path=reviews.csv", columns])
+    >>> [facet.column for facet in measured(conf).facets]
+    ['age']
+    """
+    mapped = conf.reviews.columns
+    if conf.reviews.path is None or not mapped:
+        return conf.bias
+
+    def is_there(name: str | None) -> bool:
+        return name in mapped or name not in REVIEWS.names
+
+    found = [facet for facet in conf.bias.facets if is_there(facet.column)]
+    group = conf.bias.group if is_there(conf.bias.group) else None
+    return conf.bias.model_copy(update={"facets": found, "group": group})
+
+
 def report(conf: Config) -> BiasReport | None:
     """Return the stage that measures the bias of the data; None without facets."""
-    if not conf.bias.facets:
+    bias = measured(conf)
+    if not bias.facets:
         return None
     given: dict[str, Any] = {
-        "facets": facets(conf.bias),
+        "facets": facets(bias),
         "labelCol": LABEL,
-        "metrics": metrics(conf.bias, "pre"),
+        "metrics": metrics(bias, "pre"),
+        "maxFacetValues": bias.max_facet_values,
     }
-    if conf.bias.group:
-        given["groupCol"] = conf.bias.group
-    if conf.bias.positive:
-        given["positive"] = conf.bias.positive
+    if bias.group:
+        given["groupCol"] = bias.group
+    if bias.positive:
+        given["positive"] = bias.positive
     stage: BiasReport = _built("bias", BiasReport, given)
     return stage
 

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark.ml import PipelineModel
 from pyspark.sql import SparkSession
@@ -96,7 +97,8 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
                     hosted.callback(endpoint.deleteResources)
         run.set_model(path, None)
         with side_by_side(spark) as beside:
-            beside.start(workspace.keep_reviews, run, found, intake, steps)
+            keep = partial(workspace.keep_reviews, update=workspace.has_own_ids(conf.reviews))
+            beside.start(keep, run, found, intake, steps)
             embed = workspace.kept_embeddings(run, steps, beside.check)
             scored = pipeline.transform(model, found.reviews, embed).persist()
             with steps("scoring") as step:

@@ -86,6 +86,8 @@ def bias(rows: Sequence[ReportRow], names: Sequence[str] = (), most: int = 10) -
     >>> print(bias([row], ["stays", "leaves"]).splitlines()[1])
     pre    DPL     age    > 50   all others     leaves  0.100  +0.020 to +0.200
     """
+    if not rows:
+        return "Bias: not measured."
     # The list holds differences of proportions. CI compares group sizes, and DI is a ratio.
     ends = [
         (min(abs(row.low), abs(row.high)), row.low > 0 or row.high < 0, row)

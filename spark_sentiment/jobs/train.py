@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -78,6 +80,13 @@ class Trained:
         return "\n\n".join(parts)
 
 
+class Model(NamedTuple):
+    """Folder of a saved model, and the fingerprint of all that determines the model."""
+
+    path: str
+    fingerprint: str
+
+
 def main(conf: Config, spark: SparkSession, steps: Steps) -> None:
     """Clean, label, measure bias, balance, embed, train and evaluate; write tables and a model."""
     trained = train(conf, spark, steps)
@@ -121,13 +130,17 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
         run, made_of, earlier = _run_of(conf, checked.tables, inputs, finished.result())
     name = run.run_id
     path = workspace.model_folder(conf, name)
-    if earlier and earlier["model_path"] == path and workspace.is_there(spark, path):
+    if (
+        earlier
+        and earlier["model_path"] == path
+        and workspace.holds_model(spark, path, made_of)  # not that of a later run
+    ):
         again = "" if conf.run.id else " (--set run.id=NAME runs it again)"
         with steps(f"run {name} has finished before{again}: reading its result"):
             learned = _recorded(run)
     else:
         with ExitStack() as attempt:
-            learned = _learn(conf, ingested, run, path, steps, attempt)
+            learned = _learn(conf, ingested, run, Model(path, made_of), steps, attempt)
             run.set_model(path, made_of)
     ingested.found.unpersist()
     broken = broken_gates(learned.bias, checked.gates)
@@ -135,15 +148,16 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
 
 
 def _learn(
-    conf: Config, ingested: Ingested, run: Run, path: str, steps: Steps, attempt: ExitStack
+    conf: Config, ingested: Ingested, run: Run, saved: Model, steps: Steps, attempt: ExitStack
 ) -> Learned:
-    """Train a model and save it at `path`; enter `run` in `attempt`; return the model's figures."""
+    """Train and save a model; enter `run` in `attempt`; return the model's figures."""
     spark = run.tables.spark
     with side_by_side(spark) as beside:
         opened = beside.start(_open, run, attempt, steps)
         prepared = training.prepare(conf, ingested.found.reviews, steps)
         opened.result()
-        beside.start(workspace.keep_reviews, run, ingested.found, ingested.counts, steps)
+        keep = partial(workspace.keep_reviews, update=workspace.has_own_ids(conf.reviews))
+        beside.start(keep, run, ingested.found, ingested.counts, steps)
         rows = prepared.rows
         beside.start(training.keep_features, run, rows, conf.split, steps)
         train_part = training.split(rows, conf.split).train
@@ -158,10 +172,10 @@ def _learn(
         attempt.callback(_tear_down, learner, steps)
     stages = [stage for stage in (*prepared.stages, before, embedding, learner) if stage]
     with side_by_side(spark) as beside:
-        beside.start(_save, PipelineModel(stages), path, steps)
+        beside.start(_save, spark, PipelineModel(stages), saved, steps)
         evaluated = training.evaluate(conf, learner, parts.held_out, steps)
         bias = [*(before.rows if before is not None else ()), *evaluated.bias]
-        training.keep_results(run, evaluated, bias, path, steps)
+        training.keep_results(run, evaluated, bias, saved.path, steps)
     for kept in {id(frame): frame for frame in (prepared.rows, rows, evaluated.rows)}.values():
         kept.unpersist()
     return Learned(prepared.classes, evaluated.confusion, bias)
@@ -173,9 +187,9 @@ def _open(run: Run, attempt: ExitStack, steps: Steps) -> None:
         attempt.enter_context(run)
 
 
-def _save(model: PipelineModel, path: str, steps: Steps) -> None:
+def _save(spark: SparkSession, model: PipelineModel, saved: Model, steps: Steps) -> None:
     with steps("saving the model"):
-        model.write().overwrite().save(path)
+        workspace.save_model(spark, model, saved.path, saved.fingerprint)
 
 
 def _finished_runs(conf: Config, tables: Tables) -> dict[str, Row]:

@@ -130,6 +130,11 @@ def check(conf: Config, spark: SparkSession, steps: Steps) -> Checked:
     """
     with steps("checking configuration and output"):
         gates = pipeline.gates(conf.bias)
+        absent = [facet.column for facet in conf.bias.facets]
+        for facet in pipeline.measured(conf).facets:
+            absent.remove(facet.column)
+        if absent:
+            steps.say(f"bias.facets: left out, not in reviews.columns: {', '.join(absent)}")
         pipeline.check(pipeline.training(conf), REVIEWS)
         tables = workspace.tables(spark, conf)
         tables.check_writable()
@@ -228,7 +233,7 @@ def evaluate(conf: Config, learner: PipelineModel, held_out: DataFrame, steps: S
         rows = learner.transform(held_out).persist()
         matrix = confusion(rows, SENTIMENTS, LABEL)
         step.rows = matrix.rows
-        bias = _bias_after(conf.bias, rows) if pipeline.report(conf) is not None else []
+        bias = _bias_after(pipeline.measured(conf), rows, steps)
     return Evaluated(rows, matrix, bias)
 
 
@@ -258,19 +263,27 @@ def _check_classes(found: tuple[int, ...]) -> None:
         )
 
 
-def _bias_after(bias: Bias, predicted: DataFrame) -> list[ReportRow]:
-    """Measure the bias of the predictions."""
+def _bias_after(bias: Bias, predicted: DataFrame, steps: Steps) -> list[ReportRow]:
+    """Measure the bias of the predictions; if they cannot be measured, say so and return nothing.
+
+    An error would discard the model. A gate on a metric that is not measured is broken.
+    """
     names = pipeline.metrics(bias, "post")
-    if not names:
+    if not names or not bias.facets:
         return []
-    rows = bias_metrics(
-        predicted,
-        LABEL,
-        pipeline.facets(bias),
-        "prediction",
-        positive=bias.positive,
-        group=bias.group,
-        metrics=names,
-        features=pipeline.EMBEDDING if "FT" in names else None,
-    )
+    try:
+        rows = bias_metrics(
+            predicted,
+            LABEL,
+            pipeline.facets(bias),
+            "prediction",
+            positive=bias.positive,
+            group=bias.group,
+            metrics=names,
+            max_facet_values=bias.max_facet_values,
+            features=pipeline.EMBEDDING if "FT" in names else None,
+        )
+    except DataError as error:
+        steps.say(f"bias after training is not measured: {error}")
+        return []
     return [ReportRow(*row) for row in rows.collect()]

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_sentiment.core import jvm, side_by_side
 from spark_sentiment.embedding import BertEmbeddings
 from spark_sentiment.errors import DataError
-from spark_sentiment.jobs.config import Config
+from spark_sentiment.jobs.config import Config, Reviews
 from spark_sentiment.jobs.pipeline import EMBEDDING, LABEL, TEXT, Embed
 from spark_sentiment.jobs.runner import Steps
 from spark_sentiment.reviews import (
@@ -26,6 +27,8 @@ from spark_sentiment.reviews import (
     read_reviews,
 )
 from spark_sentiment.tables import Run, Tables, table_errors
+
+_FINGERPRINT = "model_fingerprint.txt"  # in the folder of a model
 
 
 def tables(spark: SparkSession, conf: Config) -> Tables:
@@ -66,16 +69,29 @@ def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -
     return from_frame(table, source.columns or None, require_rating=require_rating)
 
 
-def keep_reviews(run: Run, found: ReadResult, intake: ReadCounts, steps: Steps) -> None:
+def has_own_ids(reviews: Reviews) -> bool:
+    """Tell whether the ids of the reviews come from the data, so that a review can be corrected.
+
+    An id that is computed from the content never has other content.
+    """
+    if reviews.path is None:
+        return False
+    return "review_id" in reviews.columns or (not reviews.columns and reviews.format != "csv")
+
+
+def keep_reviews(
+    run: Run, found: ReadResult, intake: ReadCounts, steps: Steps, *, update: bool
+) -> None:
     """Write what was read: usable rows to ``reviews``, the others to ``reviews_rejected``.
 
-    If no row was rejected, ``reviews_rejected`` is not written.
+    With `update`, a review whose id is known replaces the review in the table if it differs. If no
+    row was rejected, ``reviews_rejected`` is not written.
     """
     with steps("writing reviews"), side_by_side(run.tables.spark) as beside:
         if intake.rejected:
             append = partial(run.append, fingerprint=run.fingerprint)
             beside.start(append, "reviews_rejected", found.rejected)
-        run.merge("reviews", found.reviews, ["review_id"])
+        run.merge("reviews", found.reviews, ["review_id"], update=update)
 
 
 def predictions(scored: DataFrame, model: str) -> DataFrame:
@@ -90,10 +106,19 @@ def model_folder(conf: Config, name: str) -> str:
     return conf.output.model or f"{base}/models/{name}"
 
 
-def is_there(spark: SparkSession, path: str) -> bool:
-    """Tell whether Spark finds a file or folder at `path`."""
-    with table_errors(path, "look for it", rows=False):
-        return jvm.file_exists(spark, path)
+def save_model(spark: SparkSession, model: PipelineModel, path: str, fingerprint: str) -> None:
+    """Save `model` to the folder `path`, and beside it the fingerprint that `holds_model` reads.
+
+    The fingerprint is written last, so a folder without it may be incomplete.
+    """
+    model.write().overwrite().save(path)
+    jvm.write_text(spark, f"{path}/{_FINGERPRINT}", fingerprint)
+
+
+def holds_model(spark: SparkSession, path: str, fingerprint: str) -> bool:
+    """Tell whether `save_model` has saved the model of `fingerprint` to the folder `path`."""
+    with table_errors(path, "look for the model", rows=False):
+        return jvm.read_text(spark, f"{path}/{_FINGERPRINT}") == fingerprint
 
 
 def settings(conf: Config) -> dict[str, Any]:
@@ -140,7 +165,8 @@ def newest_model(tables: Tables) -> str:
     DataError
         If no training run has finished.
     """
-    trained = tables.read("runs").where("status = 'finished' and model_path is not null")
+    # A scoring run has the path of the model that it used, and no fingerprint of a model.
+    trained = tables.read("runs").where("status = 'finished' and model_fingerprint is not null")
     row = trained.orderBy("ended_at", ascending=False).select("model_path").head()
     if row is None:
         raise DataError(

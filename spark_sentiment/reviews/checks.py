@@ -120,8 +120,8 @@ def positions(
         if not at and first_line and not is_header(header):
             raise SchemaError(
                 f"reviews: column '{theirs}' (mapped to {ours}) is missing in {where}; the first "
-                f"line does not look like a header: {told_header(header)}. Add a line that names "
-                "the columns, or read the file without a header"
+                f"line does not look like a header: {told_header(header)}; add a line that names "
+                "the columns"
             )
         if len(at) != 1:
             problem = "is missing" if not at else f"occurs {len(at)} times"

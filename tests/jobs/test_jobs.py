@@ -15,8 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_sentiment.jobs import bias as measure
-from spark_sentiment.jobs import runner, score, train
+from spark_sentiment.jobs import runner, score, train, workspace
 from spark_sentiment.tables.delta import Tables
+from spark_sentiment.tables.runs import Run
 from spark_sentiment.tables.schemas import TABLES
 
 LOCAL = str(ROOT / "conf" / "local.yaml")
@@ -139,6 +140,23 @@ def test_a_lost_model_is_made_again_and_nothing_else(tables: Tables, base: Path)
     assert runner.run("train", train.main, arguments(base, "run.id=first")) == runner.OK
     assert (base / "models" / "first" / "metadata").is_dir()
     assert {name: tables.last_version(name) for name in names} == before
+
+
+def test_a_folder_that_holds_the_model_of_a_later_run_is_written_again(base: Path) -> None:
+    said = base / "models" / "first" / "model_fingerprint.txt"
+    own = said.read_text()
+    said.write_text("0" * 64)
+    (said.parent / f".{said.name}.crc").unlink(missing_ok=True)
+    assert runner.run("train", train.main, arguments(base, "run.id=first")) == runner.OK
+    assert said.read_text() == own
+
+
+def test_the_newest_model_is_of_a_training_run(tmp_path: Path, spark: SparkSession) -> None:
+    tables = Tables(spark, str(tmp_path))
+    for run_id, path, made_of in (("a", "/a", "1"), ("b", "/b", "2"), ("score", "/a", None)):
+        with Run(tables, run_id, {}) as run:
+            run.set_model(path, made_of)
+    assert workspace.newest_model(tables) == "/b"
 
 
 def test_a_run_id_with_another_input_is_refused(

@@ -51,6 +51,10 @@ def test_bias_shows_what_is_clear_of_zero_the_surest_first() -> None:
     ]
 
 
+def test_bias_without_a_facet_is_not_called_equal() -> None:
+    assert summary.bias([]) == "Bias: not measured."
+
+
 def test_a_class_without_a_name_is_shown_as_the_report_has_it() -> None:
     shown = [
         summary.bias([row("DPL", 0.1, 0.02, 0.2)._replace(label_class=found)], ("bad", "good"))

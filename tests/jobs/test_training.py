@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 from helpers.readme import ROOT
+from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_sentiment.errors import DataError, SentimentError, TableError
-from spark_sentiment.jobs import config, train, training
+from spark_sentiment.errors import DataError, SchemaError, SentimentError, TableError
+from spark_sentiment.jobs import config, train, training, workspace
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.runner import Steps
-from spark_sentiment.tables import Tables, last_rows
+from spark_sentiment.reviews import from_frame
+from spark_sentiment.tables import Run, Tables, last_rows
 
 QUIET = Steps(quiet=True)
 
@@ -130,3 +132,75 @@ def test_a_failed_write_stops_the_run_before_training(tmp_path: Path, spark: Spa
     last = last_rows(Tables(spark, conf.output.base)).head()
     assert last is not None
     assert (last.status, last.error) == ("failed", "TableError")
+
+
+class Lines(Steps):
+    """Progress lines, kept."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_facets_that_the_data_does_not_have_are_left_out_and_named(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    said = Lines()
+    columns = "reviews.columns={review_text: body, rating: stars, age: years}"
+    training.check(settings(tmp_path, "reviews.path=x.csv", columns), spark, said)
+    assert "bias.facets: left out, not in reviews.columns: division, department" in said.lines
+
+
+def test_a_facet_that_is_no_column_of_reviews_is_refused(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    columns = "reviews.columns={review_text: body, rating: stars}"
+    asked = settings(tmp_path, "reviews.path=x.csv", columns, "bias.facets=[{column: team}]")
+    with pytest.raises(SchemaError, match="column 'team' is missing"):
+        training.check(asked, spark, QUIET)
+
+
+def test_predictions_whose_bias_is_undefined_are_kept(tmp_path: Path, spark: SparkSession) -> None:
+    rows = [(f"r{i}", 2.0, 2.0, 30 + i, 1) for i in range(4)]
+    df = spark.createDataFrame(
+        rows, "review_id string, label double, prediction double, age int, class_name int"
+    )
+    said = Lines()
+    asked = settings(tmp_path, "bias.facets=[{column: age, threshold: 31}]")
+    found = training.evaluate(asked, PipelineModel([]), df, said)
+    assert (found.confusion.accuracy, found.bias) == (1.0, [])
+    assert any("bias after training is not measured: bias_metrics: column" in x for x in said.lines)
+
+
+def test_a_corrected_review_replaces_the_one_with_its_id(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    columns = {"review_id": "id", "review_text": "text", "rating": "stars", "age": "age"}
+    tables = Tables(spark, str(tmp_path))
+    for run_id, age in (("a", 20), ("b", 60)):
+        df = spark.createDataFrame(
+            [("1", "fits", 5, age)], "id string, text string, stars int, age int"
+        )
+        found = from_frame(df, columns).persist()
+        with Run(tables, run_id, {}) as run:
+            workspace.keep_reviews(run, found, found.counts(), QUIET, update=True)
+    assert [row.age for row in tables.read("reviews").collect()] == [60]
+
+
+@pytest.mark.parametrize(
+    ("given", "own"),
+    [
+        ([], False),
+        (["reviews.path=x.csv"], False),
+        (["reviews.path=x.csv", "reviews.columns={review_id: id, review_text: a}"], True),
+        (["reviews.path=x.csv", "reviews.columns={review_text: a}"], False),
+        (["reviews.path=x", "reviews.format=delta"], True),
+    ],
+)
+def test_ids_of_the_data_are_told_from_ids_of_the_content(
+    given: list[str], own: bool, tmp_path: Path
+) -> None:
+    assert workspace.has_own_ids(settings(tmp_path, *given).reviews) is own
