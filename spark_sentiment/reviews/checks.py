@@ -161,7 +161,13 @@ def _as_string(column: Column, kind: T.DataType) -> Column:
     return column.cast("string")
 
 
-def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -> ReadResult:
+def sorted_out(
+    table: DataFrame,
+    mapping: ColumnMapping,
+    require_rating: bool,
+    source: str = "the table",
+    notes: tuple[str, ...] = (),
+) -> ReadResult:
     """Convert the strings of `table`, find the reason of each rejected row, and assign ids."""
     given = mapping.review_id is not None
 
@@ -226,7 +232,7 @@ def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -
         "source_file",
         "position",
     )
-    return ReadResult(rows)
+    return ReadResult(rows, source, notes)
 
 
 def _whole(name: str) -> Column:
