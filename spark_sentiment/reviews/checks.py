@@ -31,6 +31,7 @@ def from_frame(
     columns: ColumnMapping | Mapping[str, str | None] | None = None,
     *,
     require_rating: bool = True,
+    source: str = "the table",
 ) -> ReadResult:
     """Read reviews from any table, with the checks of `read_reviews`.
 
@@ -42,6 +43,8 @@ def from_frame(
         Our column names -> those of `df`; by default those of `REVIEWS` that `df` has.
     require_rating : bool, default True
         As for `read_reviews`.
+    source : str, default 'the table'
+        What the table was read from, for messages.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def from_frame(
         found = {name: name for name in REVIEWS.names if name in df.columns}
         columns = {"review_text": "review_text", **found}
     mapping = ColumnMapping.of(columns)
-    at = positions("the table", df.columns, mapping, require_rating)
+    at = positions(source, df.columns, mapping, require_rating)
     strings = {}
     for ours in REVIEWS.names:
         if ours not in at:
@@ -91,7 +94,7 @@ def from_frame(
         F.lit(None).cast("string").alias("source_file"),
         F.lit(None).cast("long").alias("position"),
     )
-    return sorted_out(table, mapping, require_rating)
+    return sorted_out(table, mapping, require_rating, source)
 
 
 def positions(

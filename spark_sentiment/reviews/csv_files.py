@@ -2,12 +2,6 @@
 
 Spark's reader silently joins two records if a quote is left open. This module therefore compares
 the raw text of each record with the text that its fields would be written as.
-
-Bytes
-    Spark replaces bytes that are not in the encoding by U+FFFD, which is also a character of its
-    own. Files in UTF-8 and in encodings with one byte per character are therefore read as
-    ISO-8859-1, in which each byte is a character, and decoded by expressions that tell the two
-    apart. Texts of ASCII alone need no decoding.
 """
 
 import csv
@@ -26,6 +20,7 @@ from spark_sentiment.core import jvm, listed
 from spark_sentiment.errors import ConfigError, DataError, SchemaError
 from spark_sentiment.reviews import files
 from spark_sentiment.reviews.checks import positions, sorted_out, told_header
+from spark_sentiment.reviews.decoding import Coding, coding_of
 from spark_sentiment.reviews.faults import FIELD_CHARACTERS, RECORD_FIELDS, TORN, reading_errors
 from spark_sentiment.reviews.results import ReadResult
 from spark_sentiment.reviews.schema import OURS, REVIEWS, WOMENS_CLOTHING, ColumnMapping
@@ -34,7 +29,6 @@ from spark_sentiment.reviews.schema import OURS, REVIEWS, WOMENS_CLOTHING, Colum
 # noncharacter replaces NUL; before a quote, it makes a record look torn.
 _NEVER = "\uffff"
 _COLUMNS, _HEADER_LINES = 1_000, 1_000
-_BYTES, _CP1252 = "ISO-8859-1", "windows-1252"
 
 
 @dataclass(frozen=True)
@@ -387,7 +381,10 @@ def open_csv(
     scans = []
     for (name, marked, end, late), members in groups.items():
         given = patterns if len(groups) == 1 else [files.as_path(file) for file in members]
-        coding = _coding(spark, name, marked, dialect)
+        # Spark reads a file with a byte order mark in the encoding of the mark; so its bytes cannot
+        # be had, nor those of a file with a delimiter or quote that has several.
+        plain = (dialect.delimiter + dialect.quote + dialect.escape).isascii()
+        coding = coding_of(spark, name) if plain and not marked else Coding(name)
         skipped = late if dialect.header else ""
         scans.append(_scan(spark, given, len(names), dialect, coding, end, skipped))
     rows = reduce(DataFrame.unionByName, scans)
@@ -484,82 +481,6 @@ def _common(heads: Mapping[str, _Head], dialect: Dialect) -> list[str]:
     return [name or f"_c{i}" for i, name in enumerate(named)]
 
 
-# Encodings
-
-
-@dataclass(frozen=True)
-class _Coding:
-    """How the text of a scan is decoded.
-
-    Attributes
-    ----------
-    scanned : str
-        Encoding that Spark reads with.
-    utf8 : bool
-        Whether the scanned characters are bytes of UTF-8.
-    table : tuple of str, optional
-        Characters to replace, and their replacements, in order.
-    """
-
-    scanned: str
-    utf8: bool = False
-    table: tuple[str, str] | None = None
-
-    def text(self, scanned: Column) -> Column:
-        """Decode a scanned text."""
-        if not self.utf8 and self.table is None:
-            return scanned
-        ascii_only = F.octet_length(scanned) == F.length(scanned)
-        if self.table is not None:
-            return F.when(ascii_only, scanned).otherwise(F.translate(scanned, *self.table))
-        decoded = made_valid(F.encode(scanned, _BYTES))
-        return F.when(ascii_only | scanned.isNull(), scanned).otherwise(decoded)
-
-    def damaged(self, scanned: Column) -> Column:
-        """Tell whether a scanned text has bytes that are not in the encoding."""
-        if self.utf8:
-            data = F.encode(scanned, _BYTES)
-            ascii_only = F.octet_length(scanned) == F.length(scanned)
-            return ~ascii_only & (made_valid(data).cast("binary") != data)
-        return self.text(scanned).contains("\ufffd")
-
-
-def made_valid(data: Column) -> Column:
-    r"""Decode bytes as UTF-8, with U+FFFD for bytes that are not in it.
-
-    Examples
-    --------
-    >>> df = spark.createDataFrame([(bytearray(b"caf\xc3\xa9 \xff"),)], ["data"])
-    >>> df.select(made_valid(df.data)).head()[0]
-    'café �'
-    """
-    if hasattr(F, "make_valid_utf8"):  # Spark 4, where `decode` fails for such bytes
-        valid: Column = F.make_valid_utf8(data.cast("string"))
-        return valid
-    return F.decode(data, "UTF-8")
-
-
-def _coding(spark: SparkSession, encoding: str, marked: bool, dialect: Dialect) -> _Coding:
-    """Return how files in `encoding` are scanned and decoded.
-
-    Spark's parser reads a file with a byte order mark in the encoding of the mark, so its bytes are
-    not to be had; nor are they if a character of the dialect is not in ASCII.
-    """
-    plain = (dialect.delimiter + dialect.quote + dialect.escape).isascii()
-    if marked or not plain:
-        return _Coding(encoding)
-    if encoding.upper() in ("UTF-8", "UTF8"):
-        return _Coding(_BYTES, utf8=True)
-    every = bytes(range(256))
-    mapped, same = jvm.decode(spark, every, encoding), every.decode(_BYTES)
-    if len(mapped) != 256 or mapped[:128] != same[:128]:
-        return _Coding(encoding)
-    changed = [(old, new) for old, new in zip(same, mapped, strict=True) if old != new]
-    if not changed:
-        return _Coding(_BYTES)
-    return _Coding(_BYTES, table=("".join(o for o, _ in changed), "".join(n for _, n in changed)))
-
-
 # Records
 
 
@@ -568,7 +489,7 @@ def _scan(
     paths: list[str],
     columns: int,
     dialect: Dialect,
-    coding: _Coding,
+    coding: Coding,
     end: str,
     skipped: str,
 ) -> DataFrame:

@@ -75,7 +75,7 @@ def find_files(
     DataError
         If there is no file, or Spark cannot list or open it.
     """
-    patterns = [_pattern(spark, path) for path in paths]
+    patterns = as_patterns(spark, paths)
     reader = spark.read.schema("line string").option("recursiveFileLookup", nested)
     with reading_errors(told(paths), rows=False):
         try:
@@ -100,11 +100,14 @@ def find_files(
     return sorted(files), patterns
 
 
-def _pattern(spark: SparkSession, path: str) -> str:
-    if not _GLOB.search(path):
-        return path
-    with reading_errors(path, rows=False):
-        return escaped(path) if jvm.file_exists(spark, path) else path
+def as_patterns(spark: SparkSession, paths: Sequence[str]) -> list[str]:
+    """Return paths as Hadoop reads them: a path that exists as it is written is no pattern."""
+    found = []
+    for path in paths:
+        with reading_errors(path, rows=False):
+            literal = _GLOB.search(path) and jvm.file_exists(spark, path)
+        found.append(escaped(path) if literal else path)
+    return found
 
 
 def as_path(uri: str) -> str:
@@ -191,12 +194,17 @@ def encodings(
     """
     if encoding is None:
         return {file: detected(start) for file, start in starts.items()}
-    if not jvm.has_encoding(spark, encoding):
+    check_encoding(spark, encoding)
+    return {file: mark_of(start) or encoding for file, start in starts.items()}
+
+
+def check_encoding(spark: SparkSession, encoding: str | None) -> None:
+    """Raise ConfigError if Java does not know `encoding`; None is detected."""
+    if encoding is not None and not jvm.has_encoding(spark, encoding):
         raise ConfigError(
             f"reviews: encoding {encoding!r} is unknown; name one that Java knows, such as UTF-8 "
             "or windows-1252, or null to detect it"
         )
-    return {file: mark_of(start) or encoding for file, start in starts.items()}
 
 
 def told_encodings(found: Mapping[str, str]) -> str:
