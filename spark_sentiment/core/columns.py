@@ -67,8 +67,8 @@ def listed(names: Sequence[str]) -> str:
     --------
     >>> listed(["title", "body"])
     'title, body'
-    >>> listed(["n" * 50, *"abcdefghijklmnopqrstuvwxyz"])[:46]
-    'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn..., a'
+    >>> listed(["n" * 50, "b"]), listed("abcdefghijklmnopqrstuvwxyz")[-13:]
+    ('nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn..., b', ' t and 6 more')
     >>> listed(["id", "Soft and warm. " * 9])
     '2, not shown because the longest has 135 characters and is hardly a name'
     """

@@ -13,7 +13,7 @@ Hadoop configuration
 import json
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -228,20 +228,21 @@ def copy_to_local(spark: SparkSession, path: str, target: Path) -> None:
     system.copyToLocalFile(keep_source, source, destination, no_checksum)
 
 
-def read_lines(spark: SparkSession, uri: str, encoding: str) -> Generator[str, None, None]:
-    """Yield the lines of a text file; decompress it if its name has the suffix of a codec.
+def read_start(spark: SparkSession, uri: str, size: int, *, decompress: bool = True) -> bytes:
+    """Return the first `size` bytes of a file; decompressed if its name has the suffix of a codec.
 
-    `uri` has the form of Spark's ``inputFiles``, with ``%20`` for a blank. Close the generator if
-    you do not read it to its end.
+    `uri` has the form of Spark's ``inputFiles``, with ``%20`` for a blank. If `decompress` is
+    False, the bytes are those of the file.
     """
     view, conf = java_view(spark), hadoop_conf(spark)
     path = view.org.apache.hadoop.fs.Path(view.java.net.URI(uri))
     stream = path.getFileSystem(conf).open(path)
     try:
         codec = view.org.apache.hadoop.io.compress.CompressionCodecFactory(conf).getCodec(path)
+        codec = codec if decompress else None
         plain = codec.createInputStream(stream) if codec else stream
-        reader = view.java.io.BufferedReader(view.java.io.InputStreamReader(plain, encoding))
-        yield from iter(reader.readLine, None)
+        bounded = view.org.apache.commons.io.input.BoundedInputStream(plain, size)
+        return bytes(view.org.apache.commons.io.IOUtils.toByteArray(bounded))
     finally:
         stream.close()
 
@@ -275,6 +276,33 @@ def write_text(spark: SparkSession, path: str, text: str) -> None:
         stream.write(bytearray(text.encode()))
     finally:
         stream.close()
+
+
+def has_encoding(spark: SparkSession, name: str) -> bool:
+    """Tell whether Java knows the character encoding `name`.
+
+    Examples
+    --------
+    >>> has_encoding(spark, "windows-1252"), has_encoding(spark, "utf-9"), has_encoding(spark, " ")
+    (True, False, False)
+    """
+    try:
+        return bool(java_view(spark).java.nio.charset.Charset.isSupported(name))
+    except JAVA_ERRORS as error:
+        if any(kind.endswith("IllegalCharsetNameException") for kind, _ in java_causes(error)):
+            return False
+        raise
+
+
+def decode(spark: SparkSession, data: bytes, encoding: str) -> str:
+    r"""Decode bytes as Java does, with U+FFFD for bytes that are not in the encoding.
+
+    Examples
+    --------
+    >>> decode(spark, b"caf\xe9", "ISO-8859-1")
+    'café'
+    """
+    return str(java_view(spark).java.lang.String(data, encoding))
 
 
 def probe_folder(spark: SparkSession, folder: str, name: str) -> None:

@@ -14,12 +14,15 @@ from spark_sentiment.bias import (
     broken_gates,
     require_gates,
 )
+from spark_sentiment.core import quoted
 from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.jobs import pipeline, summary, workspace
-from spark_sentiment.jobs.config import Bias, Config
+from spark_sentiment.jobs.config import Bias, Config, Table
 from spark_sentiment.jobs.runner import Steps, show
-from spark_sentiment.reviews import SENTIMENTS
+from spark_sentiment.reviews import SENTIMENTS, reading_errors
 from spark_sentiment.tables import Run
+
+_NUMBER = r"^\s*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?\s*$"
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,11 @@ def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Me
             df, source = _newest(run)
             table = table.model_copy(update={"label": "label", "prediction": "prediction"})
         else:
-            df, source = workspace.frame(spark, table.path, table.format, table.version), table.path
-        with steps("measuring bias"):
+            source = table.path
+            df = workspace.frame(spark, source, table.format, table.version, table.delimiter)
+        with steps("measuring bias"), reading_errors(source):
+            if table.path is not None and table.format in ("csv", "tsv"):
+                df = _with_numbers(df, conf.bias, table, source)
             rows = _rows(conf.bias, df, table.label, table.prediction)
         with steps("writing results"):
             report = spark.createDataFrame(rows, REPORT_SCHEMA).coalesce(1)
@@ -108,6 +114,40 @@ def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Me
     names = SENTIMENTS if conf.table.path is None else ()
     broken = broken_gates(rows, gates)
     return Measured(name, source, rows, broken, workspace.location(conf), names)
+
+
+def _with_numbers(df: DataFrame, bias: Bias, table: Table, source: str) -> DataFrame:
+    """Convert the columns of a CSV table to numbers that label, prediction or facets need so.
+
+    Label and prediction become numbers if all their values are; both or neither, because they are
+    compared. A facet with a threshold must be of numbers; one with numbers as values may be.
+    """
+    outcomes = [name for name in (table.label, table.prediction) if name is not None]
+    above = [spec.column for spec in bias.facets if spec.threshold is not None]
+    among = [
+        spec.column
+        for spec in bias.facets
+        if any(
+            not isinstance(value, str) for value in [*(spec.values or ()), *(spec.against or ())]
+        )
+    ]
+    names = [n for n in dict.fromkeys([*outcomes, *above, *among]) if n in df.columns]
+    if not names:
+        return df
+    odd = df.agg(
+        *(F.count_if(~quoted(name).rlike(_NUMBER)).alias(str(i)) for i, name in enumerate(names))
+    ).head()
+    counts = dict(zip(names, odd or (), strict=True))
+    for name in above:
+        if counts.get(name):
+            raise DataError(
+                f"{source}: column '{name}' has {counts[name]:,} values that are not numbers, and "
+                "its facet has a threshold; name values instead, or correct the column"
+            )
+    if any(counts.get(name) for name in outcomes):
+        counts |= dict.fromkeys(outcomes, 1)
+    numbers = {n: quoted(n).cast("double") for n in names if not counts[n]}
+    return df.select(*(numbers.get(n, quoted(n)).alias(n) for n in df.columns))
 
 
 def _rows(bias: Bias, df: DataFrame, label: str, prediction: str | None) -> list[ReportRow]:

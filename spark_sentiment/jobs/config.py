@@ -17,6 +17,7 @@ from spark_sentiment.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(min_length=1)]
+Character = Annotated[str, Field(pattern=r"^(.|\\t)$")]
 
 # The table `runs` stores the configuration, and must never store a credential.
 _SECRET = re.compile(r"(?i)secret|password|passwd|token|access\.?key|credential(?!s?\.provider)")
@@ -58,12 +59,23 @@ class Generated(_Section):
 class Reviews(_Section):
     """Source of the reviews."""
 
-    path: Name | None
-    format: Literal["csv", "parquet", "delta"]
+    path: Name | Annotated[list[Name], Field(min_length=1)] | None
+    format: Literal["csv", "tsv", "json", "parquet", "delta", "folders"]
+    delimiter: Character | None
+    quote: Character
+    escape: Character | None
+    encoding: Name | None
+    header: bool
     version: Annotated[int, Field(ge=0)] | None
     columns: dict[str, Name]
     max_rejected_share: Share
     generated: Generated
+
+    @model_validator(mode="after")
+    def _one_table(self) -> "Reviews":
+        if self.format == "delta" and isinstance(self.path, list):
+            raise ValueError("a Delta table is one folder, and path is a list")
+        return self
 
 
 class Output(_Section):
@@ -187,7 +199,8 @@ class Table(_Section):
     """Table that jobs/bias.py measures."""
 
     path: Name | None
-    format: Literal["csv", "parquet", "delta"]
+    format: Literal["csv", "tsv", "parquet", "delta"]
+    delimiter: Character | None
     version: Annotated[int, Field(ge=0)] | None
     label: Name
     prediction: Name | None

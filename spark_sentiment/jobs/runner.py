@@ -129,8 +129,8 @@ def expected_rows(reviews: Reviews) -> int | None:
     Returns
     -------
     int or None
-        The estimate for generated reviews and for CSV files on this machine; None for other
-        formats and places, and for more than 100,000 reviews.
+        The estimate for generated reviews and for CSV and JSON files on this machine; None for
+        other formats and places, and for more than 100,000 reviews.
 
     Examples
     --------
@@ -139,14 +139,16 @@ def expected_rows(reviews: Reviews) -> int | None:
     """
     if reviews.path is None:
         return reviews.generated.rows
-    path = Path(reviews.path)
-    if reviews.format != "csv" or not path.exists():  # for example s3a://, or a pattern
-        return None
+    given = [reviews.path] if isinstance(reviews.path, str) else reviews.path
+    paths = [Path(path) for path in given]
+    if reviews.format not in ("csv", "tsv", "json") or not all(path.exists() for path in paths):
+        return None  # for example s3a://, or a pattern
     rows = 0
-    for file in path.rglob("*") if path.is_dir() else [path]:
-        rows += file.stat().st_size // _BYTES
-        if rows > 100_000:
-            return None
+    for path in paths:
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            rows += file.stat().st_size // _BYTES
+            if rows > 100_000:
+                return None
     return rows
 
 

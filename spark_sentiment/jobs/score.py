@@ -84,6 +84,8 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
         path = looked.result()  # before the reviews are read, which may take long
         loaded = beside.start(_load, path, steps)
         with steps("reading reviews") as step:
+            for note in found.notes:
+                steps.say(note)
             intake = found.check(conf.reviews.max_rejected_share)
             rows_digest = digest(found.content)
             step.rows = intake.read

@@ -153,6 +153,8 @@ def ingest(conf: Config, spark: SparkSession, steps: Steps) -> Ingested:
     """
     with steps("reading reviews") as step:
         found = workspace.reviews(spark, conf).persist()
+        for note in found.notes:
+            steps.say(note)
         counts = found.check(conf.reviews.max_rejected_share)
         rows_digest = digest(found.content)
         step.rows = counts.read

@@ -24,11 +24,16 @@ from spark_sentiment.reviews import (
     ReadResult,
     from_frame,
     generate_reviews,
+    read_csv,
+    read_folders,
+    read_json,
+    read_parquet,
     read_reviews,
 )
 from spark_sentiment.tables import Run, Tables, table_errors
 
 _FINGERPRINT = "model_fingerprint.txt"  # in the folder of a model
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 def tables(spark: SparkSession, conf: Config) -> Tables:
@@ -43,8 +48,24 @@ def location(conf: Config) -> str:
     return conf.output.base if conf.output.database is None else f"database {conf.output.database}"
 
 
-def frame(spark: SparkSession, path: str, form: str, version: int | None) -> DataFrame:
-    """Read the CSV, Parquet or Delta folder at `path`; raise TableError if that fails."""
+def frame(
+    spark: SparkSession,
+    path: str,
+    form: str,
+    version: int | None = None,
+    delimiter: str | None = None,
+) -> DataFrame:
+    """Return the table at `path`: CSV (all columns are strings), Parquet or Delta.
+
+    Raises
+    ------
+    DataError, SchemaError, TableError
+        If there is no such table, or its files cannot be opened.
+    """
+    if form in _DELIMITERS:
+        return read_csv(spark, path, delimiter=delimiter or _DELIMITERS[form])
+    if form == "parquet":
+        return read_parquet(spark, path)
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
     with table_errors(path, f"read it as {form}"):
         return reader.format(form).load(path)
@@ -62,11 +83,30 @@ def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -
     if source.path is None:
         made = generate_reviews(spark, source.generated.rows, source.generated.seed)
         return from_frame(made, OURS, require_rating=require_rating)
-    if source.format == "csv":
-        columns = source.columns or WOMENS_CLOTHING
-        return read_reviews(spark, source.path, columns, require_rating=require_rating)
-    table = frame(spark, source.path, source.format, source.version)
-    return from_frame(table, source.columns or None, require_rating=require_rating)
+    if source.format in _DELIMITERS:
+        return read_reviews(
+            spark,
+            source.path,
+            source.columns or WOMENS_CLOTHING,
+            require_rating=require_rating,
+            delimiter=source.delimiter or _DELIMITERS[source.format],
+            quote=source.quote,
+            escape=source.escape,
+            encoding=source.encoding,
+            header=source.header,
+        )
+    columns = source.columns or None
+    if source.format == "json":
+        return read_json(spark, source.path, columns, require_rating=require_rating)
+    if source.format == "folders":
+        return read_folders(
+            spark, source.path, require_rating=require_rating, encoding=source.encoding
+        )
+    if source.format == "parquet":
+        table = read_parquet(spark, source.path)
+    else:  # one folder: the configuration accepts no list
+        table = frame(spark, str(source.path), source.format, source.version)
+    return from_frame(table, columns, require_rating=require_rating, source=str(source.path))
 
 
 def has_own_ids(reviews: Reviews) -> bool:
@@ -76,7 +116,9 @@ def has_own_ids(reviews: Reviews) -> bool:
     """
     if reviews.path is None:
         return False
-    return "review_id" in reviews.columns or (not reviews.columns and reviews.format != "csv")
+    if reviews.columns:
+        return "review_id" in reviews.columns
+    return reviews.format not in (*_DELIMITERS, "folders")
 
 
 def keep_reviews(

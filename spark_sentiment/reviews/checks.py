@@ -31,6 +31,7 @@ def from_frame(
     columns: ColumnMapping | Mapping[str, str | None] | None = None,
     *,
     require_rating: bool = True,
+    source: str = "the table",
 ) -> ReadResult:
     """Read reviews from any table, with the checks of `read_reviews`.
 
@@ -42,6 +43,8 @@ def from_frame(
         Our column names -> those of `df`; by default those of `REVIEWS` that `df` has.
     require_rating : bool, default True
         As for `read_reviews`.
+    source : str, default 'the table'
+        What the table was read from, for messages.
 
     Returns
     -------
@@ -68,7 +71,7 @@ def from_frame(
         found = {name: name for name in REVIEWS.names if name in df.columns}
         columns = {"review_text": "review_text", **found}
     mapping = ColumnMapping.of(columns)
-    at = positions("the table", df.columns, mapping, require_rating)
+    at = positions(source, df.columns, mapping, require_rating)
     strings = {}
     for ours in REVIEWS.names:
         if ours not in at:
@@ -91,7 +94,7 @@ def from_frame(
         F.lit(None).cast("string").alias("source_file"),
         F.lit(None).cast("long").alias("position"),
     )
-    return sorted_out(table, mapping, require_rating)
+    return sorted_out(table, mapping, require_rating, source)
 
 
 def positions(
@@ -161,7 +164,13 @@ def _as_string(column: Column, kind: T.DataType) -> Column:
     return column.cast("string")
 
 
-def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -> ReadResult:
+def sorted_out(
+    table: DataFrame,
+    mapping: ColumnMapping,
+    require_rating: bool,
+    source: str = "the table",
+    notes: tuple[str, ...] = (),
+) -> ReadResult:
     """Convert the strings of `table`, find the reason of each rejected row, and assign ids."""
     given = mapping.review_id is not None
 
@@ -226,7 +235,7 @@ def sorted_out(table: DataFrame, mapping: ColumnMapping, require_rating: bool) -
         "source_file",
         "position",
     )
-    return ReadResult(rows)
+    return ReadResult(rows, source, notes)
 
 
 def _whole(name: str) -> Column:

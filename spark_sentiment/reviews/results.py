@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_sentiment.errors import DataError
+from spark_sentiment.reviews.faults import reading_errors
 from spark_sentiment.reviews.schema import REJECTED, REVIEWS
 
 _LOG = logging.getLogger(__name__)
@@ -51,6 +52,10 @@ class ReadResult:
     rows : DataFrame
         One row per row read: the columns of `REVIEWS`, then those of `REJECTED`. ``reason`` is
         null in a usable row.
+    source : str
+        What is read, for messages.
+    notes : tuple of str
+        What the reader decided by itself, such as the encoding.
 
     Notes
     -----
@@ -60,6 +65,8 @@ class ReadResult:
     """
 
     rows: DataFrame
+    source: str = "the table"
+    notes: tuple[str, ...] = ()
 
     @property
     def reviews(self) -> DataFrame:
@@ -95,8 +102,16 @@ class ReadResult:
         return self
 
     def counts(self) -> ReadCounts:
-        """Count rows by reason, in one aggregation; the driver receives one row per reason."""
-        found = {row.reason: row["count"] for row in self.rows.groupBy("reason").count().collect()}
+        """Count rows by reason, in one aggregation; the driver receives one row per reason.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read to its end.
+        """
+        with reading_errors(self.source):
+            rows = self.rows.groupBy("reason").count().collect()
+        found = {row.reason: row["count"] for row in rows}
         read = sum(found.values())
         found.pop(None, None)
         order = sorted(found.items(), key=lambda item: (-item[1], item[0]))

@@ -1,7 +1,6 @@
 """What the library asks of Java: classes, files, detached plans."""
 
 import gzip
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,14 +43,13 @@ def test_what_is_set_for_all_sessions_is_seen_by_each(spark: SparkSession) -> No
     assert jvm.hadoop_conf(spark.newSession()).get("fs.spark-sentiment-test.key") == "1"
 
 
-def test_lines_are_decompressed_and_the_file_is_closed_early(
+def test_the_start_of_a_file_is_decompressed_and_bounded(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     file = tmp_path / "with blank.txt.gz"
-    file.write_bytes(gzip.compress("caf\u00e9\nb\nc".encode()))
-    with closing(jvm.read_lines(spark, file.as_uri(), "utf-8")) as lines:
-        assert next(lines) == "caf\u00e9"
-    assert list(jvm.read_lines(spark, file.as_uri(), "utf-8")) == ["caf\u00e9", "b", "c"]
+    file.write_bytes(gzip.compress(bytes(range(256)) * 40))
+    assert jvm.read_start(spark, file.as_uri(), 300) == bytes(range(256)) + bytes(range(44))
+    assert len(jvm.read_start(spark, file.as_uri(), 1 << 20)) == 256 * 40
 
 
 def test_files_that_are_there_are_told_and_copied(spark: SparkSession, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_free_keys_are_replaced_whole(folder: Path) -> None:
         ("split.test=1.5", r"split.test: Input should be less than 1, found 1.5"),
         ("reviews.generated.rows=many", r"reviews.generated.rows: .*integer, found 'many'"),
         ("bias.facets=[{column: a, treshold: 3}]", r"bias.facets.0.treshold: unknown key"),
+        ("reviews.delimiter=ab", r"reviews.delimiter: String should match pattern"),
+        ("reviews={format: delta, path: [a, b]}", r"reviews: a Delta table is one folder"),
         ("bias.gates=[{metric: DPL}]", r"bias.gates.0: a gate needs low, high or both"),
         ("labels.negative_max=9", r"labels: negative_max must be below positive_min"),
         ("features=[]", r"features: .*at least 1 item"),

@@ -219,6 +219,40 @@ def test_bias_of_any_table(base: Path, tables: Tables, spark: SparkSession, tmp_
     assert row.value == pytest.approx(6 / 8 - 1 / 4)  # q_a - q_d by hand
 
 
+def test_bias_of_a_csv_file(
+    base: Path, tables: Tables, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Group d are the rows above 40: 1 of 4 is hired, of the others 6 of 8."""
+    old = [(1, 50), (0, "41.5"), (0, 60), (0, 44)]
+    young = [(1, 20)] * 6 + [(0, 30), (0, 40)]
+    lines = [
+        f'{hired};{age};"said: ""fine"";\nthen {i}"' for i, (hired, age) in enumerate(old + young)
+    ]
+    path = tmp_path / "t [1].csv"
+    path.write_text("hired;age;said\n" + "\n".join(lines) + "\n")
+    wanted = [
+        f"table.path={path}",
+        "table.format=csv",
+        "table.delimiter=;",
+        "table.label=hired",
+        "bias.facets=[{column: age, threshold: 40}]",
+        "bias.group=null",
+        "bias.positive=[1.0]",
+    ]
+    assert runner.run("bias", measure.main, arguments(base, *wanted, "run.id=csv")) == runner.OK
+    row = of_run(tables, "bias_metrics", "csv").where("metric = 'DPL'").head()
+    assert row is not None
+    assert row.value == pytest.approx(6 / 8 - 1 / 4)  # q_a - q_d by hand
+    path.write_text("hired;age;said\n" + "\n".join(lines) + '\n1;30;"SECRET\n')
+    assert runner.run("bias", measure.main, arguments(base, *wanted)) == runner.REFUSED
+    path.write_text("hired;age;said\n" + "\n".join(lines) + "\n1;SECRET;x\n")
+    assert runner.run("bias", measure.main, arguments(base, *wanted)) == runner.REFUSED
+    refusals = [line for line in capsys.readouterr().err.splitlines() if "DataError" in line]
+    assert "record 13 of " in refusals[0]
+    assert "column 'age' has 1 values that are not numbers" in refusals[1]
+    assert "SECRET" not in "".join(refusals)
+
+
 def test_a_broken_gate_has_its_own_exit_code_after_the_tables_are_written(
     base: Path, tables: Tables, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,6 +97,42 @@ def test_the_digest_does_not_depend_on_files_and_partitions(
     assert one.digest == many.digest
 
 
+def test_the_same_reviews_in_any_format_are_the_same_input(
+    tmp_path: Path, spark: SparkSession
+) -> None:
+    rows = [("soft; \u201cwarm\u201d", 5), ("torn", 1), ("fine", 3)]
+    table = spark.createDataFrame(rows, "body string, stars int").coalesce(1)
+    (tmp_path / "csv").mkdir()
+    lines = "".join(f'"{body}";{stars}\n' for body, stars in rows)
+    (tmp_path / "csv" / "x.csv").write_bytes(lines.encode("cp1252"))
+    table.write.option("header", True).option("sep", "\t").csv(str(tmp_path / "tsv"))
+    table.write.json(str(tmp_path / "json"))
+    table.write.parquet(str(tmp_path / "parquet"))
+    table.write.format("delta").save(str(tmp_path / "delta"))
+    for (body, _), name in zip(rows, ("positive", "negative", "neutral"), strict=True):
+        (tmp_path / "folders" / name).mkdir(parents=True)
+        (tmp_path / "folders" / name / "1.txt").write_text(body)
+    columns = "reviews.columns={review_text: body, rating: stars}"
+    digests = {}
+    for form in ("csv", "tsv", "json", "parquet", "delta", "folders"):
+        given = [f"reviews.format={form}", f"reviews.path={tmp_path / form}", columns]
+        if form == "csv":
+            given += ["reviews.delimiter=;", "reviews.header=false"]
+            given += ["reviews.columns={review_text: _c0, rating: _c1}"]
+        digests[form] = training.ingest(settings(tmp_path, *given), spark, QUIET).digest
+    assert len(set(digests.values())) == 1, digests
+
+
+def test_the_detected_encoding_is_told(
+    tmp_path: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.csv").write_bytes("body,stars\ncaf\u00e9,5\n".encode("cp1252"))
+    columns = "reviews.columns={review_text: body, rating: stars}"
+    conf = settings(tmp_path, f"reviews.path=[{tmp_path / 'x.csv'}]", columns)
+    training.ingest(conf, spark, Steps())
+    assert "] encoding detected: windows-1252 (x.csv)\n" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def rows(spark: SparkSession) -> DataFrame:
     texts = ["soft", "poor", "warm", "soft", "small", "large", "bad", "good", "well", "poor"]

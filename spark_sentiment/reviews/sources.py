@@ -1,0 +1,243 @@
+"""Read reviews from JSON lines and from folders of text files, and tables from Parquet."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import unquote
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from spark_sentiment.core import quoted
+from spark_sentiment.errors import DataError
+from spark_sentiment.reviews import files
+from spark_sentiment.reviews.checks import positions, sorted_out
+from spark_sentiment.reviews.decoding import Coding, coding_of, made_valid
+from spark_sentiment.reviews.faults import FIELD_CHARACTERS, reading_errors
+from spark_sentiment.reviews.results import ReadResult
+from spark_sentiment.reviews.schema import REVIEWS, ColumnMapping
+
+_RAW = "_spark_sentiment_raw"  # no key of other people's data has this name
+_NEEDED = ("review_id", "review_text", "rating")
+
+RATINGS = {
+    **{str(stars): str(stars) for stars in range(1, 6)},
+    **dict.fromkeys(("neg", "negative"), "1"),
+    **dict.fromkeys(("neu", "neutral"), "3"),
+    **dict.fromkeys(("pos", "positive"), "5"),
+}
+"""Name of a folder of texts, in lower case -> the rating of its texts."""
+
+
+def read_json(
+    spark: SparkSession,
+    path: str | Sequence[str],
+    columns: ColumnMapping | Mapping[str, str | None] | None = None,
+    *,
+    require_rating: bool = True,
+) -> ReadResult:
+    r"""Read reviews from files with one JSON object per line, in UTF-8.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Session to read with.
+    path : str or sequence of str
+        File, folder or pattern, as for `read_reviews`.
+    columns : ColumnMapping or dict, optional
+        Our column names -> keys of the objects; by default those of `REVIEWS` that occur in the
+        first lines.
+    require_rating : bool, default True
+        As for `read_reviews`.
+
+    Returns
+    -------
+    ReadResult
+        A line that is not a JSON object is rejected, with the reason ``record: not a JSON object``.
+
+    Raises
+    ------
+    DataError
+        If there is no file, or a file cannot be opened.
+    SchemaError
+        If the key of the text, the rating or the id occurs in no line of the first files' starts.
+
+    Notes
+    -----
+    The checks are those of `read_reviews`. A key that a line lacks is null. Only the mapped keys
+    are read, so no pass over the data is needed to find its schema.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> file = Path(mkdtemp(), "reviews.jsonl")
+    >>> _ = file.write_text('{"body": "Fits", "stars": 5.0}\n{"body": "So so"\n')
+    >>> found = read_json(spark, str(file), {"review_text": "body", "rating": "stars"})
+    >>> found.reviews.head().rating, found.rejected.head().reason
+    (5, 'record: not a JSON object')
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    found, patterns = files.find_files(spark, paths, "JSON")
+    keys = _keys(files.read_starts(spark, found[:8]).values())
+    if columns is None:
+        ours = {name: name for name in REVIEWS.names if name in keys}
+        columns = {"review_text": "review_text", **ours}
+    mapping = ColumnMapping.of(columns)
+    named = mapping.named()
+    if keys:
+        needed = ColumnMapping(**{name: named[name] for name in _NEEDED if name in named})
+        positions(f"the first lines of {files.told(paths)}", keys, needed, require_rating)
+    theirs = list(dict.fromkeys(named.values()))
+    schema = T.StructType([T.StructField(name, T.StringType()) for name in [*theirs, _RAW]])
+    with reading_errors(files.told(paths), rows=False):
+        scan = (
+            spark.read.schema(schema)
+            .option("mode", "PERMISSIVE")
+            .option("columnNameOfCorruptRecord", _RAW)
+            .json(patterns)
+        )
+    broken = made_valid(F.col(_RAW).cast("binary"))
+    rows = scan.select(
+        *(
+            (quoted(named[name]) if name in named else F.lit(None).cast("string")).alias(name)
+            for name in REVIEWS.names
+        ),
+        F.when(F.col(_RAW).isNotNull(), "record: not a JSON object").alias("reason"),
+        F.coalesce(broken, F.to_json(F.struct(*map(quoted, theirs)))).alias("raw"),
+        F.col("_metadata.file_path").alias("source_file"),
+        F.monotonically_increasing_id().alias("position"),
+    )
+    return sorted_out(rows, mapping, require_rating, files.told(paths))
+
+
+def _keys(starts: Iterable[bytes]) -> list[str]:
+    """List the keys of the JSON objects in the complete lines of the starts of files."""
+    found: dict[str, None] = {}
+    for start in starts:
+        for line in start.removeprefix(b"\xef\xbb\xbf").splitlines():
+            try:
+                value = json.loads(line)
+            except ValueError:  # broken, or cut where the start ends
+                continue
+            for each in value if isinstance(value, list) else [value]:
+                found |= dict.fromkeys(each if isinstance(each, dict) else ())
+    return list(found)
+
+
+def read_folders(
+    spark: SparkSession,
+    path: str | Sequence[str],
+    *,
+    require_rating: bool = True,
+    encoding: str | None = None,
+) -> ReadResult:
+    """Read reviews from a folder per class that holds a text file per review.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Session to read with.
+    path : str or sequence of str
+        Folder that holds the folders, at any depth.
+    require_rating : bool, default True
+        As for `read_reviews`.
+    encoding : str, optional
+        Encoding of the files; by default UTF-8, and windows-1252 for a file that is not in UTF-8.
+
+    Returns
+    -------
+    ReadResult
+        The name of the folder of a file is its class: ``1`` to ``5`` are ratings, ``negative`` (or
+        ``neg``) counts as 1, ``neutral`` (``neu``) as 3, ``positive`` (``pos``) as 5. Files in
+        other folders are rejected.
+
+    Raises
+    ------
+    DataError
+        If there is no file, or no folder has the name of a class.
+    ConfigError
+        If the encoding is unknown.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
+    >>> folder = Path(mkdtemp())
+    >>> (folder / "pos").mkdir()
+    >>> _ = (folder / "pos" / "1.txt").write_text("Soft and warm")
+    >>> read_folders(spark, str(folder)).reviews.head().rating
+    5
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    found, patterns = files.find_files(spark, paths, "text", nested=True)
+    if require_rating and not any(_class_of(file) in RATINGS for file in found):
+        raise DataError(
+            f"reviews: {files.told(paths)} has no folder with the name of a class; name the "
+            "folders 1 to 5, or negative, neutral and positive"
+        )
+    files.check_encoding(spark, encoding)
+    with reading_errors(files.told(paths), rows=False):
+        scan = spark.read.text(patterns, wholetext=True, recursiveFileLookup=True)
+    data = F.col("value").cast("binary")
+    first = coding_of(spark, encoding or "UTF-8")
+    scanned = F.decode(data, first.scanned)
+    text, damaged = first.text(scanned), first.damaged(scanned)
+    if encoding is None:
+        other: Coding = coding_of(spark, files.FALLBACK)
+        text = F.when(damaged, other.text(scanned)).otherwise(text)
+        damaged = damaged & other.damaged(scanned)
+    file = F.col("_metadata.file_path")
+    folder = F.lower(F.element_at(F.split(file, "/"), -2))
+    ratings = F.create_map(*(F.lit(item) for pair in RATINGS.items() for item in pair))
+    given = {
+        "review_text": F.regexp_replace(text, "^\ufeff", ""),
+        "rating": F.coalesce(F.try_element_at(ratings, folder), folder),
+    }
+    too_long = F.octet_length("value") > FIELD_CHARACTERS
+    rows = scan.select(
+        *(given.get(name, F.lit(None).cast("string")).alias(name) for name in REVIEWS.names),
+        F.when(too_long, f"review_text: longer than {FIELD_CHARACTERS:,} bytes")
+        .when(damaged, "record: not in the encoding")
+        .alias("reason"),
+        text.alias("raw"),
+        file.alias("source_file"),
+        F.lit(0).cast("long").alias("position"),
+    )
+    mapping = ColumnMapping(review_text="review_text", rating="rating")
+    return sorted_out(rows, mapping, require_rating, files.told(paths))
+
+
+def _class_of(file: str) -> str:
+    """Return the name of the folder of a file, in lower case."""
+    return unquote(file).rpartition("/")[0].rpartition("/")[2].lower()
+
+
+def read_parquet(spark: SparkSession, path: str | Sequence[str]) -> DataFrame:
+    """Read a table from Parquet files.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Session to read with.
+    path : str or sequence of str
+        File, folder or pattern; a path that exists as it is written is not a pattern.
+
+    Raises
+    ------
+    DataError
+        If there is no file, or a file is not in the format. A file may turn out to be damaged when
+        its rows are read: wrap the action in `reading_errors`.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> folder = mkdtemp() + "/table"
+    >>> spark.range(3).write.parquet(folder)
+    >>> read_parquet(spark, folder).count()
+    3
+    """
+    paths = [path] if isinstance(path, str) else list(path)
+    patterns = files.as_patterns(spark, paths)
+    with reading_errors(files.told(paths), rows=False):
+        return spark.read.parquet(*patterns)
