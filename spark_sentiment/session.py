@@ -4,8 +4,10 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from delta import configure_spark_with_delta_pip
+from pyspark import SparkConf, SparkContext
 from pyspark.find_spark_home import _find_spark_home
 from pyspark.sql import SparkSession
 
@@ -49,6 +52,7 @@ _INTERPRETED = {
 }
 _CLASS_PATH, _JAVA_OPTIONS = "spark.driver.extraClassPath", "spark.driver.extraJavaOptions"
 _ARCHIVING = 17  # the oldest version of Java on which class archives were tested
+_ATTEMPTS = 4  # of a task, Spark's default on a cluster
 # Spark's launcher sets this variable in the Python driver that it starts.
 _LAUNCHED = "PYSPARK_GATEWAY_PORT"
 
@@ -118,7 +122,8 @@ def get_session(
     app : str
         Name shown in Spark's UI and history.
     master : str, optional
-        Spark master of a new session, ``local[*]`` by default.
+        Spark master of a new session, ``local[*]`` by default. ``local[*]`` and ``local[N]`` run a
+        task up to four times if its worker is lost.
     conf : mapping of str to str, optional
         Spark settings of a new session; they override the defaults of this function.
     packages : sequence of str
@@ -208,8 +213,44 @@ def _built(
             jars += [*delta, *others]
         if jars:
             settings["spark.jars"] = ",".join(jar.as_uri() for jar in jars)
-        built: SparkSession = builder.master(master).config(map=settings).getOrCreate()
-    return built
+        builder = builder.master(_with_retries(master)).config(map=settings)
+        with _own_signals():
+            SparkContext.getOrCreate(SparkConf().setAll(list(builder._options.items())))
+        return builder.getOrCreate()
+
+
+def _with_retries(master: str) -> str:
+    """Return `master`, with the attempts of a cluster if it is local and names no number of them.
+
+    With Spark's default, one attempt, a Python worker that the system kills for its memory ends the
+    job.
+    """
+    local = re.fullmatch(r"local(?:\[(\*|\d+)\])?", master)
+    return f"local[{local[1] or 1},{_ATTEMPTS}]" if local else master
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the program's handlers of signals while Spark starts in the block.
+
+    PySpark sets its own handler of Ctrl-C, which calls Java even if it interrupts a call of Java.
+    It replaces Python's default handler only. Java ends at a SIGHUP, which a terminal that closes
+    sends to all its processes; it must not end before a program that handles the signal. Java
+    inherits that the signal is ignored, so a SIGHUP while Java starts is lost.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    interrupt, hangup = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGHUP)
+    if callable(hangup):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        if callable(hangup):
+            signal.signal(signal.SIGHUP, hangup)
+        if callable(interrupt) and interrupt is not signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
 
 
 def sagemaker_jars() -> list[Path]:

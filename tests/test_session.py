@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_sentiment.errors import SetupError
-from spark_sentiment.session import check_java, get_session
+from spark_sentiment.session import _with_retries, check_java, get_session
 
 
 def fake_java(home: Path, line: str, code: int = 0) -> None:
@@ -118,3 +118,19 @@ def test_a_session_compiles_as_much_as_its_rows_are_worth(
     command = [sys.executable, "-c", START.format(rows=rows, conf=conf)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert ended.stdout.split("\n")[-2] == found
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("local", "local[1,4]"),
+        ("local[3]", "local[3,4]"),
+        ("local[*]", "local[*,4]"),
+        ("local[2,1]", "local[2,1]"),
+        ("local-cluster[2,1,1024]", "local-cluster[2,1,1024]"),
+        ("yarn", "yarn"),
+    ],
+)
+def test_a_local_master_tries_a_task_as_often_as_a_cluster(given: str, used: str) -> None:
+    # Spark's default of spark.task.maxFailures is 4; a local master tries a task once.
+    assert _with_retries(given) == used

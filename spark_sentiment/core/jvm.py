@@ -11,6 +11,7 @@ Hadoop configuration
 """
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from py4j.protocol import Py4JError, Py4JJavaError
-from pyspark import inheritable_thread_target
+from pyspark import SparkContext, inheritable_thread_target
 from pyspark.errors import PySparkException
 from pyspark.errors.exceptions.captured import CapturedException
 from pyspark.java_gateway import ensure_callback_server_started
@@ -141,6 +142,44 @@ def inherit_properties(spark: SparkSession, call: Callable[[], T]) -> Callable[[
         inheriting = inheriting(spark)  # Spark 4 warns without it
     inherited: Callable[[], T] = inheriting(call)
     return inherited
+
+
+def stop_all_jobs() -> None:
+    """Cancel all Spark jobs of this process; a signal handler may call it during a call of Java.
+
+    Each Python thread has one connection to Java. If an exception interrupts a call, the answer of
+    that call is still to come, and the next call of the thread would take it for its own. So this
+    thread gets a new connection. From then on, Spark and py4j log nothing: each cancelled job and
+    each interrupted call would log an error.
+
+    Examples
+    --------
+    >>> stop_all_jobs()
+    >>> spark.sparkContext.setLogLevel("ERROR")
+    >>> spark.range(3).count()
+    3
+    """
+    gateway: Any = SparkContext._gateway
+    context: Any = SparkContext._active_spark_context
+    if gateway is None:
+        return
+    logging.getLogger().addFilter(_is_not_of_py4j)  # py4j logs an interrupt to the root logger
+    # The interrupted call still holds the old connection, and may close it. py4j has one thread
+    # and one connection in common only if the variable PYSPARK_PIN_THREAD is unset or true.
+    pinned = getattr(gateway._gateway_client, "thread_connection", None)
+    if pinned is not None:
+        pinned.connection = None
+    if context is None or context._jsc is None:
+        return
+    try:
+        context.setLogLevel("OFF")
+        context.cancelAllJobs()
+    except Py4JError:
+        pass  # the JVM has ended, and its jobs with it
+
+
+def _is_not_of_py4j(record: logging.LogRecord) -> bool:
+    return record.module != "java_gateway"
 
 
 # Plans

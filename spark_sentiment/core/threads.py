@@ -1,9 +1,10 @@
 """Work in threads beside the caller's, each a Spark job of its own."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
+from threading import Thread
 from typing import Any, TypeVar
 
 from pyspark.sql import SparkSession
@@ -16,9 +17,8 @@ T = TypeVar("T")
 class Beside:
     """Threads that `side_by_side` waits for."""
 
-    def __init__(self, spark: SparkSession, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
-        self._pool = pool
         self._started: list[Future[Any]] = []
 
     def start(self, work: Callable[..., T], *arguments: Any) -> "Future[T]":
@@ -27,8 +27,11 @@ class Beside:
         The properties include the job group, so that a job that is cancelled ends as a whole.
         """
         call = jvm.inherit_properties(self._spark, partial(work, *arguments))
-        started = self._pool.submit(call)
+        started: Future[T] = Future()
         self._started.append(started)
+        # The interpreter does not wait for daemon threads when it ends. It would wait for those of
+        # a ThreadPoolExecutor, also after Ctrl-C.
+        Thread(target=_settle, args=(started, call), daemon=True).start()
         return started
 
     def check(self) -> None:
@@ -56,7 +59,7 @@ def side_by_side(spark: SparkSession) -> Iterator[Beside]:
 
     Use it for work whose result is needed later or not at all, such as a write: a Delta commit
     mostly waits. If work in a thread fails, its error is raised at the end. If the body fails too,
-    its error gets a note instead.
+    its error gets a note instead. On Ctrl-C it does not wait.
 
     Examples
     --------
@@ -65,15 +68,25 @@ def side_by_side(spark: SparkSession) -> Iterator[Beside]:
     >>> rows.result()
     3
     """
-    # More threads than ever wait at once, so that no work waits for another that has not started.
-    with ThreadPoolExecutor(16) as pool:
-        beside = Beside(spark, pool)
-        try:
-            yield beside
-        except BaseException as error:
-            for failed in beside.failures():
-                if failed is not error:
-                    error.add_note(f"Parallel work failed too: {failed}")
-            raise
+    beside = Beside(spark)
+    try:
+        yield beside
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         for failed in beside.failures():
-            raise failed
+            if failed is not error:
+                error.add_note(f"Parallel work failed too: {failed}")
+        raise
+    for failed in beside.failures():
+        raise failed
+
+
+def _settle(started: "Future[T]", call: Callable[[], T]) -> None:
+    """Call `call`; put its result or its error into `started`."""
+    try:
+        result = call()
+    except BaseException as error:
+        started.set_exception(error)
+    else:
+        started.set_result(result)

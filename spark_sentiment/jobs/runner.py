@@ -1,6 +1,8 @@
 """Run a job: its command line, its progress, and its exit code."""
 
 import argparse
+import errno
+import os
 import signal
 import sys
 import threading
@@ -9,9 +11,12 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
 
 from pyspark.sql import SparkSession
 
+from spark_sentiment.core import jvm
 from spark_sentiment.errors import GateError, SentimentError
 from spark_sentiment.jobs import config
 from spark_sentiment.jobs.config import Config, Reviews
@@ -21,6 +26,8 @@ OK, CRASHED, REFUSED, GATE_BROKEN, LEFT_OVER, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes: done; an unexpected error; input or configuration refused; a bias gate is broken and
 all tables are written; a resource could not be deleted and the others were; stopped by the user."""
 
+_GONE = {errno.EPIPE, errno.EIO}  # of a pipe without a reader, and of a terminal that has closed
+_SAME_STOP = 0.5  # seconds; some programs that stop a job send it the signal twice
 _READ_REVIEWS = {"train", "score"}
 _BYTES = 360  # mean size of a row of the Women's E-Commerce Clothing Reviews
 
@@ -59,8 +66,7 @@ class Steps:
     def say(self, line: str) -> None:
         """Print `line` with the number of seconds since the job began in front of it."""
         if not self._quiet:
-            sys.stderr.write(f"[{time.monotonic() - self._began:6.1f} s] {line}\n")
-            sys.stderr.flush()
+            _print(sys.stderr, f"[{time.monotonic() - self._began:6.1f} s] {line}")
 
 
 class Step:
@@ -71,8 +77,24 @@ class Step:
 
 def show(text: str) -> None:
     """Print a result on stdout; progress goes to stderr."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    _print(sys.stdout, text)
+
+
+def _print(stream: TextIO, text: str) -> None:
+    """Print `text`. If the reader of `stream` has gone, discard this and all later text.
+
+    A reader such as ``head -1`` ends after its first line. The job goes on, because its result is
+    in the tables, and a job that deletes resources must delete all of them.
+    """
+    try:
+        stream.write(f"{text}\n")
+        stream.flush()
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
@@ -169,35 +191,56 @@ def exit_code(name: str, work: Callable[[], int], stopped: str) -> int:
     >>> exit_code("example", lambda: OK, "nothing was changed")
     0
     """
-    try:
-        with _stopped_by_sigterm():
+    with _Stop(name, stopped) as stop:
+        try:
             return work()
-    except GateError as error:
-        sys.stderr.write(f"{name}: bias gate broken: {error}\n")
-        return GATE_BROKEN
-    except SentimentError as error:
-        told = "\n".join([str(error), *getattr(error, "__notes__", ())])
-        sys.stderr.write(f"{name}: {type(error).__name__}: {told}\n")
-        return REFUSED
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{name}: stopped; {stopped}\n")
-        return INTERRUPTED
-    except Exception:
-        traceback.print_exc()
-        return CRASHED
+        except GateError as error:
+            code, told = GATE_BROKEN, f"{name}: bias gate broken: {error}"
+        except SentimentError as error:
+            notes = "\n".join([str(error), *getattr(error, "__notes__", ())])
+            code, told = REFUSED, f"{name}: {type(error).__name__}: {notes}"
+        except KeyboardInterrupt:
+            code, told = INTERRUPTED, stop.message
+        except Exception:
+            code, told = CRASHED, traceback.format_exc().rstrip()
+        # A job that was cancelled can end in any error.
+        if stop.asked is not None:
+            code, told = INTERRUPTED, stop.message
+        _print(sys.stderr, told)
+        return code
 
 
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that a cluster that shuts down also stops paid jobs.
+class _Stop:
+    """Handles the signals that stop a job: Ctrl-C (SIGINT), SIGTERM and SIGHUP.
 
-    In Python, only the main thread can set a signal handler.
+    The first signal cancels Spark's jobs and raises KeyboardInterrupt in the main thread, so that
+    the run is recorded as failed and paid resources are deleted. The second signal ends the process
+    at once. Python handles signals only in the main thread; in another thread, this does nothing.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+
+    def __init__(self, name: str, stopped: str) -> None:
+        self.message = f"{name}: stopped; {stopped}"
+        self.asked: float | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "_Stop":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                before = signal.getsignal(number)
+                if number == signal.SIGHUP and before == signal.SIG_IGN:
+                    continue  # under nohup, a job goes on after its terminal has closed
+                self._before[number] = before
+                signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked is None:
+            self.asked = time.monotonic()
+            jvm.stop_all_jobs()
+            raise KeyboardInterrupt
+        if time.monotonic() - self.asked > _SAME_STOP:
+            os._exit(INTERRUPTED)

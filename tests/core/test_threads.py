@@ -1,5 +1,7 @@
 """Work in threads: results, errors, and the job group of the caller."""
 
+from threading import Event
+
 import pytest
 from pyspark.sql import SparkSession
 
@@ -69,3 +71,18 @@ def test_a_check_raises_what_has_failed_so_far(spark: SparkSession) -> None:
     with pytest.raises(ValueError, match="early"):
         body()
     assert [str(error) for error in reached] == ["early"]
+
+
+def test_an_interrupt_does_not_wait_for_the_work(spark: SparkSession) -> None:
+    told, works = Event(), []
+
+    def body() -> None:
+        with side_by_side(spark) as beside:
+            works.append(beside.start(told.wait, 60))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        body()
+    assert not works[0].done()
+    told.set()
+    assert works[0].result()
