@@ -20,7 +20,7 @@ from spark_sentiment.core import jvm, listed
 from spark_sentiment.errors import ConfigError, DataError, SchemaError
 from spark_sentiment.reviews import files
 from spark_sentiment.reviews.checks import positions, sorted_out, told_header
-from spark_sentiment.reviews.decoding import Coding, coding_of
+from spark_sentiment.reviews.decoding import Coding, coding_of, made_valid
 from spark_sentiment.reviews.faults import FIELD_CHARACTERS, RECORD_FIELDS, TORN, reading_errors
 from spark_sentiment.reviews.results import ReadResult
 from spark_sentiment.reviews.schema import OURS, REVIEWS, WOMENS_CLOTHING, ColumnMapping
@@ -28,6 +28,7 @@ from spark_sentiment.reviews.schema import OURS, REVIEWS, WOMENS_CLOTHING, Colum
 # By default, Spark's character that escapes an escape is NUL, which it removes before a quote. This
 # noncharacter replaces NUL; before a quote, it makes a record look torn.
 _NEVER = "\uffff"
+_UNDECODABLE = "record: not in the encoding"
 _COLUMNS, _HEADER_LINES = 1_000, 1_000
 
 
@@ -151,8 +152,9 @@ def read_reviews(
     (`ReadResult.check`, `ReadResult.counts`).
 
     U+FFFD is a character like others, and bytes that are not in the encoding are a reason of their
-    own; only in files with a byte order mark, in encodings with several bytes per character other
-    than UTF-8, and with a delimiter or quote outside ASCII, both are rejected.
+    own. In files with a byte order mark or a delimiter outside ASCII, the two are told apart for a
+    whole file, in a second pass; in UTF-16 and other encodings with several bytes per character
+    both are rejected.
 
     A blank field is null, because CSV does not distinguish the two. ``33.0`` counts as 33. Ids and
     categories are trimmed. Title and text do not change; only in a file whose first line ends in
@@ -386,7 +388,10 @@ def open_csv(
         plain = (dialect.delimiter + dialect.quote + dialect.escape).isascii()
         coding = coding_of(spark, name) if plain and not marked else Coding(name)
         skipped = late if dialect.header else ""
-        scans.append(_scan(spark, given, len(names), dialect, coding, end, skipped))
+        scan = _scan(spark, given, len(names), dialect, coding, end, skipped)
+        if name == "UTF-8" and not coding.utf8:
+            scan = _rejected_if_damaged(spark, scan, given)
+        scans.append(scan)
     rows = reduce(DataFrame.unionByName, scans)
     source = first if len(heads) == 1 else f"one of the {len(heads):,} files at {files.told(paths)}"
     notes = (files.told_encodings(encodings),) if encoding is None else ()
@@ -530,7 +535,7 @@ def _scan(
     if skipped:
         scan = scan.where(F.coalesce(coding.text(F.col("_raw")) != skipped, F.lit(True)))
     reason = F.when(~_whole_record(cells[:-1], dialect), "record: torn").when(
-        coding.damaged(F.col("_raw")), "record: not in the encoding"
+        coding.damaged(F.col("_raw")), _UNDECODABLE
     )
 
     def text(cell: str) -> Column:
@@ -548,6 +553,26 @@ def _scan(
         F.col("_metadata.file_path").alias("source_file"),
         F.monotonically_increasing_id().alias("position"),
     )
+
+
+def _rejected_if_damaged(spark: SparkSession, scan: DataFrame, paths: list[str]) -> DataFrame:
+    """Accept U+FFFD in the files whose bytes are all in UTF-8.
+
+    For files whose records do not come as bytes. It takes a second pass over their lines, which
+    Spark does not decode.
+    """
+    lines = spark.read.text(paths)
+    data = F.col("value").cast("binary")
+    damaged = (
+        lines.where(made_valid(data).cast("binary") != data)
+        .select(F.col("_metadata.file_path").alias("source_file"))
+        .distinct()
+        .withColumn("_damaged", F.lit(True))
+    )
+    accepted = (F.col("reason") == _UNDECODABLE) & F.col("_damaged").isNull()
+    joined = scan.join(F.broadcast(damaged), "source_file", "left")
+    reason = F.when(~F.coalesce(accepted, F.lit(False)), F.col("reason"))
+    return joined.withColumn("reason", reason).select(*scan.columns)
 
 
 def _whole_record(cells: list[str], dialect: Dialect) -> Column:

@@ -161,8 +161,8 @@ def mark_of(start: bytes) -> str | None:
 def detected(start: bytes) -> str:
     r"""Return the encoding of a file: by its mark, UTF-8 if its bytes are, else windows-1252.
 
-    Single bytes that are not in UTF-8 are taken for damage if more characters are in UTF-8. Text in
-    windows-1252 has almost no pair of bytes that are a character of UTF-8.
+    Bytes that are not in UTF-8 are taken for damage if they are in no more places than there are
+    characters of UTF-8 outside ASCII: text in windows-1252 has almost no such sequence of bytes.
 
     Examples
     --------
@@ -178,8 +178,8 @@ def detected(start: bytes) -> str:
         return "UTF-16BE"
     valid = len(_MULTIBYTE.findall(start))
     whole = start if len(start) < START else start[:-3]  # the last character may be cut
-    damaged = len(_MULTIBYTE.sub(b"", whole).translate(None, bytes(range(128))))
-    return "UTF-8" if not damaged or damaged < valid else FALLBACK
+    damaged = len(re.findall(rb"[\x80-\xff]+", _MULTIBYTE.sub(b" ", whole)))
+    return "UTF-8" if damaged <= valid else FALLBACK
 
 
 def encodings(

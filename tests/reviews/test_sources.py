@@ -81,6 +81,21 @@ def test_each_file_has_its_encoding_and_what_was_detected_is_told(
     )
 
 
+def test_u_fffd_is_a_character_in_a_file_with_a_mark_that_is_not_damaged(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    text = "\ufeffbody,stars\ncaf\u00e9 \ufffd,5\n".encode()
+    (tmp_path / "whole.csv").write_bytes(text)
+    (tmp_path / "damaged.csv").write_bytes(text.replace(b"caf\xc3", b"caf"))
+    (tmp_path / "other.csv").write_bytes(b"\xef\xbb\xbfbody,stars\nfine,4\n")
+    rows = read_reviews(spark, str(tmp_path), BODY).rows.collect()
+    assert {(Path(row.source_file).stem, row.reason) for row in rows} == {
+        ("whole", None),
+        ("damaged", "record: not in the encoding"),
+        ("other", None),
+    }
+
+
 def test_an_encoding_with_several_bytes_per_character(spark: SparkSession, tmp_path: Path) -> None:
     text = "body,stars\n\u30bd\u30d5\u30c8,5\n"
     (tmp_path / "x.csv").write_bytes(text.encode("shift_jis"))
