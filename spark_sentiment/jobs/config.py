@@ -67,7 +67,7 @@ class Reviews(_Section):
     encoding: Name | None
     header: bool
     version: Annotated[int, Field(ge=0)] | None
-    columns: dict[str, Name]
+    columns: dict[str, Name | Annotated[list[Name], Field(min_length=1)]]
     max_rejected_share: Share
     generated: Generated
 
@@ -94,8 +94,10 @@ class Text(_Section):
 
 
 class Labels(_Section):
-    """Bounds of the ratings of each class."""
+    """Scale of the ratings, names of classes, and the bounds of each class in stars."""
 
+    scale: Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?\.\.-?\d+(\.\d+)?$")]
+    names: dict[str, Literal["negative", "neutral", "positive"]]
     negative_max: float
     positive_min: float
 
@@ -302,7 +304,14 @@ def _setting(setting: str) -> dict[str, Any]:
 
 
 # Sections with free keys: the value of a file replaces the default as a whole.
-_FREE = {"spark.conf", "reviews.columns", "text.steps", "classifier.params", "sagemaker.params"}
+_FREE = {
+    "spark.conf",
+    "reviews.columns",
+    "labels.names",
+    "text.steps",
+    "classifier.params",
+    "sagemaker.params",
+}
 
 
 def _merge(

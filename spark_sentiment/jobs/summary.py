@@ -41,20 +41,34 @@ def intake(read: int, rejected: Mapping[str, int]) -> str:
 
 
 def balance(names: Sequence[str], counts: Sequence[int]) -> str:
-    """Return a table of the rows of each class."""
+    """Return a table of the rows of each class that has any.
+
+    Examples
+    --------
+    >>> print(balance(["negative", "neutral", "positive"], [1, 0, 3]))
+    class     rows  share
+    negative     1  0.250
+    positive     3  0.750
+    """
     whole = sum(counts)
-    rows = [[name, n, n / whole if whole else None] for name, n in zip(names, counts, strict=True)]
+    rows = [[name, n, n / whole] for name, n in zip(names, counts, strict=True) if n]
     return table(["class", "rows", "share"], rows)
 
 
 def evaluation(matrix: Confusion) -> str:
-    """Return accuracy, macro-F1, the figures of each class, and the confusion matrix."""
-    classes = range(len(matrix.names))
+    """Return accuracy, macro-F1, the figures of each class, and the confusion matrix.
+
+    A class that occurs neither as a label nor as a prediction is left out.
+    """
+    there = [i for i in range(len(matrix.names)) if matrix.support(i) or matrix.predicted(i)]
+    names = [matrix.names[i] for i in there]
     per_class = [
         [name, matrix.precision(i), matrix.recall(i), matrix.f1(i), matrix.support(i)]
-        for i, name in enumerate(matrix.names)
+        for i, name in zip(there, names, strict=True)
     ]
-    cross = [[name, *(matrix.counts[i][j] for j in classes)] for i, name in enumerate(matrix.names)]
+    cross = [
+        [name, *(matrix.counts[i][j] for j in there)] for i, name in zip(there, names, strict=True)
+    ]
     return "\n".join(
         [
             f"Accuracy {_cell(matrix.accuracy)}, macro-F1 {_cell(matrix.macro_f1)}"
@@ -62,7 +76,7 @@ def evaluation(matrix: Confusion) -> str:
             "",
             table(["class", "precision", "recall", "F1", "rows"], per_class),
             "",
-            table(["true \\ predicted", *matrix.names], cross),
+            table(["true \\ predicted", *names], cross),
         ]
     )
 

@@ -20,6 +20,7 @@ from spark_sentiment.jobs.runner import Steps
 from spark_sentiment.reviews import (
     OURS,
     WOMENS_CLOTHING,
+    RatingScale,
     ReadCounts,
     ReadResult,
     from_frame,
@@ -80,6 +81,7 @@ def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -
         If there is no file at the path, or a column is missing.
     """
     source = conf.reviews
+    scale = RatingScale.of(conf.labels.scale, conf.labels.names)
     if source.path is None:
         made = generate_reviews(spark, source.generated.rows, source.generated.seed)
         return from_frame(made, OURS, require_rating=require_rating)
@@ -89,6 +91,7 @@ def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -
             source.path,
             source.columns or WOMENS_CLOTHING,
             require_rating=require_rating,
+            scale=scale,
             delimiter=source.delimiter or _DELIMITERS[source.format],
             quote=source.quote,
             escape=source.escape,
@@ -97,16 +100,22 @@ def reviews(spark: SparkSession, conf: Config, *, require_rating: bool = True) -
         )
     columns = source.columns or None
     if source.format == "json":
-        return read_json(spark, source.path, columns, require_rating=require_rating)
+        return read_json(spark, source.path, columns, require_rating=require_rating, scale=scale)
     if source.format == "folders":
         return read_folders(
-            spark, source.path, require_rating=require_rating, encoding=source.encoding
+            spark,
+            source.path,
+            require_rating=require_rating,
+            scale=scale,
+            encoding=source.encoding,
         )
     if source.format == "parquet":
         table = read_parquet(spark, source.path)
     else:  # one folder: the configuration accepts no list
         table = frame(spark, str(source.path), source.format, source.version)
-    return from_frame(table, columns, require_rating=require_rating, source=str(source.path))
+    return from_frame(
+        table, columns, require_rating=require_rating, scale=scale, source=str(source.path)
+    )
 
 
 def has_own_ids(reviews: Reviews) -> bool:

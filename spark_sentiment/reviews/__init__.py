@@ -1,16 +1,18 @@
 """Reviews: reading, checks, labels and splits.
 
 `read_reviews` reads CSV files, `read_json` JSON lines, `read_folders` folders of texts, and
-`from_frame` any table; all return unusable rows separately, with the reason. `read_csv` and
-`read_parquet` read tables that are not reviews; `reading_errors` names the file that an action on
-them cannot read. `generate_reviews` generates synthetic reviews with a known bias. `RatingLabeler`
-turns a rating into a class. `split_by_text` splits a table so that equal texts stay together.
+`from_frame` any table; all return unusable rows separately, with the reason. `RatingScale` says how
+other data rates. `read_csv` and `read_parquet` read tables that are not reviews; `reading_errors`
+names the file that an action on them cannot read. `generate_reviews` generates synthetic reviews
+with a known bias. `RatingLabeler` turns a rating into a class. `split_by_text` splits a table so
+that equal texts stay together.
 """
 
 from spark_sentiment.reviews.checks import from_frame
 from spark_sentiment.reviews.csv_files import read_csv, read_reviews, write_csv
 from spark_sentiment.reviews.faults import reading_errors
 from spark_sentiment.reviews.labels import SENTIMENTS, RatingLabeler
+from spark_sentiment.reviews.ratings import RatingScale
 from spark_sentiment.reviews.results import ReadCounts, ReadResult
 from spark_sentiment.reviews.schema import OURS, REJECTED, REVIEWS, WOMENS_CLOTHING, ColumnMapping
 from spark_sentiment.reviews.sources import read_folders, read_json, read_parquet
@@ -25,6 +27,7 @@ __all__ = [
     "WOMENS_CLOTHING",
     "ColumnMapping",
     "RatingLabeler",
+    "RatingScale",
     "ReadCounts",
     "ReadResult",
     "from_frame",

@@ -5,7 +5,6 @@ and its raw content. No row is dropped silently: reviews + rejected = rows read.
 """
 
 import re
-from collections.abc import Mapping
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -13,24 +12,30 @@ from pyspark.sql import types as T
 
 from spark_sentiment.core import is_name, listed, quoted
 from spark_sentiment.errors import SchemaError
+from spark_sentiment.reviews.ratings import RatingScale
 from spark_sentiment.reviews.results import ReadResult
-from spark_sentiment.reviews.schema import REJECTED, REVIEWS, ColumnMapping
+from spark_sentiment.reviews.schema import (
+    REJECTED,
+    REVIEWS,
+    VISIBLE,
+    ColumnMapping,
+    Columns,
+    joined,
+)
 
 _CONTENT = [name for name in REVIEWS.names if name != "review_id"]
 _TRIMMED = {"review_id", "product_id", "division", "department", "class_name"}
-_RANGES = {"rating": (1, 5), "age": (0, 150), "positive_feedback_count": (0, 2**31 - 1)}
+_RANGES = {"age": (0, 150), "positive_feedback_count": (0, 2**31 - 1)}
 
 _NUMBER = r"\s*[-+]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)\s*"
-
-# A visible character: not a space, control or format character (NBSP, ZWSP, BOM).
-_VISIBLE = r"[^\p{Z}\p{C}]"
 
 
 def from_frame(
     df: DataFrame,
-    columns: ColumnMapping | Mapping[str, str | None] | None = None,
+    columns: ColumnMapping | Columns | None = None,
     *,
     require_rating: bool = True,
+    scale: RatingScale | None = None,
     source: str = "the table",
 ) -> ReadResult:
     """Read reviews from any table, with the checks of `read_reviews`.
@@ -41,7 +46,7 @@ def from_frame(
         Table with one review per row; mapped columns are strings, numbers or booleans.
     columns : ColumnMapping or dict, optional
         Our column names -> those of `df`; by default those of `REVIEWS` that `df` has.
-    require_rating : bool, default True
+    require_rating, scale
         As for `read_reviews`.
     source : str, default 'the table'
         What the table was read from, for messages.
@@ -77,16 +82,16 @@ def from_frame(
         if ours not in at:
             strings[ours] = F.lit(None).cast("string")
             continue
-        field = df.schema.fields[at[ours]]
-        if not isinstance(field.dataType, T.StringType | T.NumericType | T.BooleanType):
-            raise SchemaError(
-                f"reviews: column '{field.name}' (mapped to {ours}) must be a string, a number or "
-                f"a boolean, found {field.dataType.simpleString()}"
-            )
-        strings[ours] = _as_string(quoted(field.name), field.dataType)
-    raw = F.struct(
-        *(quoted(name) for name in dict.fromkeys(mapping.named().values()) if name in df.columns)
-    )
+        fields = [df.schema.fields[i] for i in at[ours]]
+        for field in fields:
+            if not isinstance(field.dataType, T.StringType | T.NumericType | T.BooleanType):
+                raise SchemaError(
+                    f"reviews: column '{field.name}' (mapped to {ours}) must be a string, a number "
+                    f"or a boolean, found {field.dataType.simpleString()}"
+                )
+        strings[ours] = joined([_as_string(quoted(each.name), each.dataType) for each in fields])
+    used = dict.fromkeys(i for ours in mapping.named() if ours in at for i in at[ours])
+    raw = F.struct(*(quoted(df.columns[i]) for i in used))
     table = df.select(
         *(column.alias(ours) for ours, column in strings.items()),
         F.lit(None).cast("string").alias("reason"),
@@ -94,7 +99,7 @@ def from_frame(
         F.lit(None).cast("string").alias("source_file"),
         F.lit(None).cast("long").alias("position"),
     )
-    return sorted_out(table, mapping, require_rating, source)
+    return sorted_out(table, mapping, require_rating, source, scale=scale)
 
 
 def positions(
@@ -104,7 +109,7 @@ def positions(
     require_rating: bool,
     *,
     first_line: bool = False,
-) -> dict[str, int]:
+) -> dict[str, list[int]]:
     """Find each mapped column in the header; return our names -> indices.
 
     With `first_line`, the header is the first line of the file `where`, which may hold no names.
@@ -115,8 +120,9 @@ def positions(
             "reviews: no column is mapped to 'rating', and these rows need a rating; "
             "map the column that holds it"
         )
-    found = {}
-    for ours, theirs in named.items():
+    found: dict[str, list[int]] = {}
+    pairs = [(ours, theirs) for ours, names in named.items() for theirs in names]
+    for ours, theirs in pairs:
         at = [i for i, name in enumerate(header) if name == theirs]
         if not at and ours == "rating" and not require_rating:
             continue
@@ -132,7 +138,7 @@ def positions(
                 f"reviews: column '{theirs}' (mapped to {ours}) {problem} in {where}; "
                 f"the columns are: {listed(header)}"
             )
-        found[ours] = at[0]
+        found.setdefault(ours, []).extend(at)
     return found
 
 
@@ -170,13 +176,15 @@ def sorted_out(
     require_rating: bool,
     source: str = "the table",
     notes: tuple[str, ...] = (),
+    *,
+    scale: RatingScale | None = None,
 ) -> ReadResult:
     """Convert the strings of `table`, find the reason of each rejected row, and assign ids."""
     given = mapping.review_id is not None
 
     def clean(name: str) -> Column:
         column = F.btrim(name, F.lit(" \t\r\n")) if name in _TRIMMED else F.col(name)
-        return F.when(F.col(name).rlike(_VISIBLE), column).alias(name)
+        return F.when(F.col(name).rlike(VISIBLE), column).alias(name)
 
     cleaned = table.select(*(clean(name) for name in REVIEWS.names), *REJECTED.names)
 
@@ -184,6 +192,16 @@ def sorted_out(
     needed = ["review_id"] * given + ["review_text"] + ["rating"] * require_rating
     reasons += [F.when(F.col(name).isNull(), f"{name}: missing") for name in needed]
     typed = {name: F.col(name) for name in REVIEWS.names}
+    scale = scale or RatingScale()
+    typed["rating"] = scale.stars(F.col("rating"))
+    reasons.append(
+        F.when(
+            F.col("rating").isNotNull() & ~scale.is_rating(F.col("rating")),
+            "rating: not a number or a class",
+        ).when(
+            F.col("rating").isNotNull() & typed["rating"].isNull(), f"rating: not in {scale.span}"
+        )
+    )
     for name, (low, high) in _RANGES.items():
         whole = _whole(name)
         inside = whole.between(low, high)

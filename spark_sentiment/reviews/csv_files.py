@@ -22,8 +22,16 @@ from spark_sentiment.reviews import files
 from spark_sentiment.reviews.checks import positions, sorted_out, told_header
 from spark_sentiment.reviews.decoding import Coding, coding_of, made_valid
 from spark_sentiment.reviews.faults import FIELD_CHARACTERS, RECORD_FIELDS, TORN, reading_errors
+from spark_sentiment.reviews.ratings import RatingScale
 from spark_sentiment.reviews.results import ReadResult
-from spark_sentiment.reviews.schema import OURS, REVIEWS, WOMENS_CLOTHING, ColumnMapping
+from spark_sentiment.reviews.schema import (
+    OURS,
+    REVIEWS,
+    WOMENS_CLOTHING,
+    ColumnMapping,
+    Columns,
+    joined,
+)
 
 # By default, Spark's character that escapes an escape is NUL, which it removes before a quote. This
 # noncharacter replaces NUL; before a quote, it makes a record look torn.
@@ -81,9 +89,10 @@ class Dialect:
 def read_reviews(
     spark: SparkSession,
     path: str | Sequence[str],
-    columns: ColumnMapping | Mapping[str, str | None] = WOMENS_CLOTHING,
+    columns: ColumnMapping | Columns = WOMENS_CLOTHING,
     *,
     require_rating: bool = True,
+    scale: RatingScale | None = None,
     delimiter: str = ",",
     quote: str = '"',
     escape: str | None = None,
@@ -104,7 +113,10 @@ def read_reviews(
         Our column names -> those of the header. The header must have the named columns.
     require_rating : bool, default True
         Whether a row needs a rating. If False, for data to be scored, the rating may be null and
-        its column may be missing; a rating that is not null must still be 1 to 5.
+        its column may be missing; a rating that is not null must still be on the scale.
+    scale : RatingScale, optional
+        The scale of the ratings, and names of classes; by default 1 to 5. A rating is read as
+        whole stars, 1 to 5.
     delimiter, quote : str, default ',' and '"'
         Character between fields, and character around a field.
     escape : str, optional
@@ -140,8 +152,9 @@ def read_reviews(
     A row is rejected with the first reason that applies: ``record: torn`` (it has more or fewer
     fields than the header, or a quote that is not closed or not doubled); ``record: not in the
     encoding``; ``review_id: missing`` or ``repeated`` (only if the column is mapped; one of the
-    repeated rows is kept); ``review_text: missing``; ``rating: missing``; for rating, age and
-    positive_feedback_count ``not a whole number`` or ``not in`` their range; ``recommended: not 0
+    repeated rows is kept); ``review_text: missing``; ``rating: missing``; ``rating: not a
+    number or a class`` or ``not in`` its scale; for age and positive_feedback_count ``not a whole
+    number`` or ``not in`` their range; ``recommended: not 0
     or 1``. The raw text of a record is compared with the text that its fields would be written as,
     so a quote that is left open does not swallow the next line unnoticed. The last record shows
     that a file is cut off, unless the cut is inside an unquoted last field.
@@ -183,13 +196,15 @@ def read_reviews(
     >>> found.reviews.head().review_text
     'Fits.\nLove it'
     >>> found.rejected.head().reason
-    'rating: not a whole number'
+    'rating: not a number or a class'
     """
     mapping = ColumnMapping.of(columns)
     table = open_csv(spark, path, Dialect(delimiter, quote, escape or "", header), encoding)
     at = positions(table.first, table.names, mapping, require_rating, first_line=header)
     strings = {
-        ours: F.col(f"_{at[ours]}") if ours in at else F.lit(None).cast("string")
+        ours: joined([F.col(f"_{i}") for i in at[ours]])
+        if ours in at
+        else F.lit(None).cast("string")
         for ours in REVIEWS.names
     }
     rows = table.rows.select(
@@ -199,7 +214,7 @@ def read_reviews(
         "source_file",
         "position",
     )
-    return sorted_out(rows, mapping, require_rating, table.source, table.notes)
+    return sorted_out(rows, mapping, require_rating, table.source, table.notes, scale=scale)
 
 
 def read_csv(
@@ -265,7 +280,7 @@ def read_csv(
 def write_csv(
     reviews: DataFrame,
     path: str,
-    columns: ColumnMapping | Mapping[str, str | None] = OURS,
+    columns: ColumnMapping | Columns = OURS,
     *,
     overwrite: bool = False,
 ) -> None:
@@ -278,7 +293,8 @@ def write_csv(
     path : str
         Folder to write; one file per partition.
     columns : ColumnMapping or dict, default `OURS`
-        Our column names -> the names to write. Other columns are not written.
+        Our column names -> the names to write; of several names the first. Other columns are not
+        written.
     overwrite : bool, default False
         Whether to replace an existing folder.
 
@@ -309,7 +325,7 @@ def write_csv(
         raise SchemaError(
             f"reviews: column '{missing[0]}' is missing; the columns are: {listed(reviews.columns)}"
         )
-    table = reviews.select(*(F.col(ours).cast("string").alias(to) for ours, to in named.items()))
+    table = reviews.select(*(F.col(ours).cast("string").alias(to[0]) for ours, to in named.items()))
     writer = (
         table.write.mode("overwrite" if overwrite else "errorifexists")
         .option("header", True)

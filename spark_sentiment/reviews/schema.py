@@ -1,9 +1,11 @@
 """The schema of reviews, and the mapping of the columns of other data to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark_sentiment.errors import ConfigError
@@ -44,17 +46,29 @@ REJECTED = T.StructType(
 """Schema of rejected rows."""
 
 
+Columns = Mapping[str, str | Sequence[str] | None]
+"""A mapping as a dictionary: our name -> their name, or several of them for a text."""
+
+VISIBLE = r"[^\p{Z}\p{C}]"
+"""A visible character: not a space, control or format character (NBSP, ZWSP, BOM)."""
+
+_TEXTS = ("title", "review_text")
+
+
 @dataclass(frozen=True)
 class ColumnMapping:
     """Mapping from the columns of `REVIEWS` to the columns of the data.
 
     Parameters
     ----------
-    review_text : str
-        Column with the text.
+    review_text : str or sequence of str
+        Column with the text, or several columns, such as pros and cons. Several texts become one
+        text, with a line break between them; blank ones are left out.
     rating : str, optional
-        Column with the rating, 1 to 5. Only data to be scored may lack it.
-    review_id, product_id, age, title, recommended, positive_feedback_count, division, \
+        Column with the rating. Only data to be scored may lack it.
+    title : str or sequence of str, optional
+        Column with the title, or several columns.
+    review_id, product_id, age, recommended, positive_feedback_count, division, \
 department, class_name : str, optional
         The other columns. A column that is left out is null in the reviews; a ``review_id`` that is
         left out is computed from the content (see `read_reviews`).
@@ -70,12 +84,12 @@ department, class_name : str, optional
     'stars'
     """
 
-    review_text: str
+    review_text: str | Sequence[str]
     rating: str | None = None
     review_id: str | None = None
     product_id: str | None = None
     age: str | None = None
-    title: str | None = None
+    title: str | Sequence[str] | None = None
     recommended: str | None = None
     positive_feedback_count: str | None = None
     division: str | None = None
@@ -83,13 +97,14 @@ department, class_name : str, optional
     class_name: str | None = None
 
     @classmethod
-    def of(cls, columns: "ColumnMapping | Mapping[str, str | None]") -> "ColumnMapping":
+    def of(cls, columns: "ColumnMapping | Columns") -> "ColumnMapping":
         """Return a mapping from a dictionary, our name -> their name, or from a mapping.
 
         Raises
         ------
         ConfigError
-            If a key is not a column of `REVIEWS`, or a value is not a name.
+            If a key is not a column of `REVIEWS`, or a value is not a name, or names several
+            columns of what is not a text.
         """
         if isinstance(columns, ColumnMapping):
             return columns
@@ -101,16 +116,28 @@ department, class_name : str, optional
                 f"the columns are: {', '.join(REVIEWS.names)}"
             )
         for ours, theirs in given.items():
-            if theirs is not None and (not isinstance(theirs, str) or not theirs):
+            several = ours in _TEXTS and isinstance(theirs, Sequence) and bool(theirs)
+            names = theirs if several and not isinstance(theirs, str) else [theirs]
+            if theirs is not None and not all(isinstance(name, str) and name for name in names):
                 raise ConfigError(f"columns: '{ours}' must name a column, got {theirs!r}")
         if not given.get("review_text"):
             raise ConfigError("columns: 'review_text' must name the column that holds the text")
         return cls(**given)
 
-    def named(self) -> dict[str, str]:
-        """Return our names -> their names, without columns left out, in the order of `REVIEWS`."""
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """Return our names -> their names, without columns left out, in the order of `REVIEWS`.
+
+        Examples
+        --------
+        >>> ColumnMapping(review_text=["pros", "cons"], rating="stars").named()
+        {'review_text': ('pros', 'cons'), 'rating': ('stars',)}
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: values[name] for name in REVIEWS.names if values[name] is not None}
+        return {
+            name: (values[name],) if isinstance(values[name], str) else tuple(values[name])
+            for name in REVIEWS.names
+            if values[name] is not None
+        }
 
 
 WOMENS_CLOTHING = ColumnMapping(
@@ -130,3 +157,10 @@ WOMENS_CLOTHING = ColumnMapping(
 
 OURS = ColumnMapping(**{name: name for name in REVIEWS.names})
 """Columns under the names of `REVIEWS` itself."""
+
+
+def joined(columns: Sequence[Column]) -> Column:
+    """Join the string columns of one text by line breaks; blank ones are left out."""
+    if len(columns) == 1:
+        return columns[0]
+    return F.concat_ws("\n", *(F.when(column.rlike(VISIBLE), column) for column in columns))

@@ -1,7 +1,7 @@
 """Read reviews from JSON lines and from folders of text files, and tables from Parquet."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
 from pyspark.sql import DataFrame, SparkSession
@@ -14,27 +14,21 @@ from spark_sentiment.reviews import files
 from spark_sentiment.reviews.checks import positions, sorted_out
 from spark_sentiment.reviews.decoding import Coding, coding_of, made_valid
 from spark_sentiment.reviews.faults import FIELD_CHARACTERS, reading_errors
+from spark_sentiment.reviews.ratings import RatingScale
 from spark_sentiment.reviews.results import ReadResult
-from spark_sentiment.reviews.schema import REVIEWS, ColumnMapping
+from spark_sentiment.reviews.schema import REVIEWS, ColumnMapping, Columns, joined
 
 _RAW = "_spark_sentiment_raw"  # no key of other people's data has this name
 _NEEDED = ("review_id", "review_text", "rating")
-
-RATINGS = {
-    **{str(stars): str(stars) for stars in range(1, 6)},
-    **dict.fromkeys(("neg", "negative"), "1"),
-    **dict.fromkeys(("neu", "neutral"), "3"),
-    **dict.fromkeys(("pos", "positive"), "5"),
-}
-"""Name of a folder of texts, in lower case -> the rating of its texts."""
 
 
 def read_json(
     spark: SparkSession,
     path: str | Sequence[str],
-    columns: ColumnMapping | Mapping[str, str | None] | None = None,
+    columns: ColumnMapping | Columns | None = None,
     *,
     require_rating: bool = True,
+    scale: RatingScale | None = None,
 ) -> ReadResult:
     r"""Read reviews from files with one JSON object per line, in UTF-8.
 
@@ -47,7 +41,7 @@ def read_json(
     columns : ColumnMapping or dict, optional
         Our column names -> keys of the objects; by default those of `REVIEWS` that occur in the
         first lines.
-    require_rating : bool, default True
+    require_rating, scale
         As for `read_reviews`.
 
     Returns
@@ -86,9 +80,9 @@ def read_json(
     mapping = ColumnMapping.of(columns)
     named = mapping.named()
     if keys:
-        needed = ColumnMapping(**{name: named[name] for name in _NEEDED if name in named})
+        needed = ColumnMapping(**{name: named[name] for name in _NEEDED if name in named})  # type: ignore[arg-type]
         positions(f"the first lines of {files.told(paths)}", keys, needed, require_rating)
-    theirs = list(dict.fromkeys(named.values()))
+    theirs = list(dict.fromkeys(name for names in named.values() for name in names))
     schema = T.StructType([T.StructField(name, T.StringType()) for name in [*theirs, _RAW]])
     with reading_errors(files.told(paths), rows=False):
         scan = (
@@ -100,7 +94,11 @@ def read_json(
     broken = made_valid(F.col(_RAW).cast("binary"))
     rows = scan.select(
         *(
-            (quoted(named[name]) if name in named else F.lit(None).cast("string")).alias(name)
+            (
+                joined([quoted(theirs) for theirs in named[name]])
+                if name in named
+                else F.lit(None).cast("string")
+            ).alias(name)
             for name in REVIEWS.names
         ),
         F.when(F.col(_RAW).isNotNull(), "record: not a JSON object").alias("reason"),
@@ -108,7 +106,7 @@ def read_json(
         F.col("_metadata.file_path").alias("source_file"),
         F.monotonically_increasing_id().alias("position"),
     )
-    return sorted_out(rows, mapping, require_rating, files.told(paths))
+    return sorted_out(rows, mapping, require_rating, files.told(paths), scale=scale)
 
 
 def _keys(starts: Iterable[bytes]) -> list[str]:
@@ -130,6 +128,7 @@ def read_folders(
     path: str | Sequence[str],
     *,
     require_rating: bool = True,
+    scale: RatingScale | None = None,
     encoding: str | None = None,
 ) -> ReadResult:
     """Read reviews from a folder per class that holds a text file per review.
@@ -140,7 +139,7 @@ def read_folders(
         Session to read with.
     path : str or sequence of str
         Folder that holds the folders, at any depth.
-    require_rating : bool, default True
+    require_rating, scale
         As for `read_reviews`.
     encoding : str, optional
         Encoding of the files; by default UTF-8, and windows-1252 for a file that is not in UTF-8.
@@ -148,9 +147,8 @@ def read_folders(
     Returns
     -------
     ReadResult
-        The name of the folder of a file is its class: ``1`` to ``5`` are ratings, ``negative`` (or
-        ``neg``) counts as 1, ``neutral`` (``neu``) as 3, ``positive`` (``pos``) as 5. Files in
-        other folders are rejected.
+        The name of the folder of a file is its rating: a number of the scale, or the name of a
+        class (see `RatingScale`). Files in other folders are rejected.
 
     Raises
     ------
@@ -171,10 +169,12 @@ def read_folders(
     """
     paths = [path] if isinstance(path, str) else list(path)
     found, patterns = files.find_files(spark, paths, "text", nested=True)
-    if require_rating and not any(_class_of(file) in RATINGS for file in found):
+    scale = scale or RatingScale()
+    if require_rating and not any(scale.holds(folder_of(file)) for file in found):
         raise DataError(
             f"reviews: {files.told(paths)} has no folder with the name of a class; name the "
-            "folders 1 to 5, or negative, neutral and positive"
+            f"folders as ratings ({scale.span}), or negative, neutral and positive, or say in "
+            "labels.names what their names mean"
         )
     files.check_encoding(spark, encoding)
     with reading_errors(files.told(paths), rows=False):
@@ -188,11 +188,11 @@ def read_folders(
         text = F.when(damaged, other.text(scanned)).otherwise(text)
         damaged = damaged & other.damaged(scanned)
     file = F.col("_metadata.file_path")
-    folder = F.lower(F.element_at(F.split(file, "/"), -2))
-    ratings = F.create_map(*(F.lit(item) for pair in RATINGS.items() for item in pair))
     given = {
         "review_text": F.regexp_replace(text, "^\ufeff", ""),
-        "rating": F.coalesce(F.try_element_at(ratings, folder), folder),
+        "rating": F.url_decode(
+            F.replace(F.element_at(F.split(file, "/"), -2), F.lit("+"), F.lit("%2B"))
+        ),
     }
     too_long = F.octet_length("value") > FIELD_CHARACTERS
     rows = scan.select(
@@ -205,12 +205,12 @@ def read_folders(
         F.lit(0).cast("long").alias("position"),
     )
     mapping = ColumnMapping(review_text="review_text", rating="rating")
-    return sorted_out(rows, mapping, require_rating, files.told(paths))
+    return sorted_out(rows, mapping, require_rating, files.told(paths), scale=scale)
 
 
-def _class_of(file: str) -> str:
-    """Return the name of the folder of a file, in lower case."""
-    return unquote(file).rpartition("/")[0].rpartition("/")[2].lower()
+def folder_of(file: str) -> str:
+    """Return the name of the folder that holds the file of a URI."""
+    return unquote(file.rpartition("/")[0].rpartition("/")[2])
 
 
 def read_parquet(spark: SparkSession, path: str | Sequence[str]) -> DataFrame:

@@ -73,7 +73,7 @@ spark = get_session("bench_job", "local[1]")
 rows = generate_reviews(spark, int(sys.argv[2]), seed=int(sys.argv[3]))
 with open(sys.argv[1], "w", encoding="utf-8", newline="") as file:
     lines = csv.writer(file)
-    lines.writerow(names.values())
+    lines.writerow(getattr(WOMENS_CLOTHING, name) for name in names)
     for row in rows.select(*names).collect():
         lines.writerow(int(v) if isinstance(v, bool) else "" if v is None else v for v in row)
 """

@@ -110,6 +110,7 @@ def test_json_lines_pass_the_checks_of_csv(spark: SparkSession, tmp_path: Path) 
         {"stars": "4.0", "body": "warm"},
         {"body": "no stars"},
         {"body": "half", "stars": 4.5},
+        {"body": "half", "stars": "half"},
     ]
     text = "\n".join(map(json.dumps, lines)) + '\n{"body": "cut", "sta\n\n'
     (tmp_path / "x.jsonl").write_text(text)
@@ -118,7 +119,8 @@ def test_json_lines_pass_the_checks_of_csv(spark: SparkSession, tmp_path: Path) 
         ('so "soft"\n\u00e9', 5),
         ("warm", 4),
         ("rating: missing", '{"body":"no stars"}'),
-        ("rating: not a whole number", '{"body":"half","stars":"4.5"}'),
+        ("half", 5),
+        ("rating: not a number or a class", '{"body":"half","stars":"half"}'),
         ("record: not a JSON object", '{"body": "cut", "sta'),
     }
 
@@ -155,7 +157,7 @@ def test_a_folder_per_class_gives_ratings(spark: SparkSession, tmp_path: Path) -
         ("torn", 1),
         ("caf\u00e9", 3),
         ("fine", 4),
-        ("rating: not a whole number", "lost"),
+        ("rating: not a number or a class", "lost"),
         "review_text: missing",
         "review_text: longer than 1,000,000 bytes",
     }
