@@ -90,7 +90,7 @@ def test_links_lead_to_a_file_and_a_heading(path: Path) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=by_page)
 def test_files_that_a_page_names_are_there(path: Path) -> None:
     text = path.read_text()
-    found = re.findall(r"\b(?:tests|jobs|conf|docs)/[\w/.-]+\.(?:py|md|yaml|json|sh)", text)
+    found = re.findall(r"\b(?:tests|jobs|conf|docs)/[\w/.-]+\.(?:py|md|yaml|json|sh)(?!\w)", text)
     assert found or path.name not in ("README.md", "figures.md")
     for name in found:
         assert (ROOT / name).is_file(), name

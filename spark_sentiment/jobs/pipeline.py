@@ -49,11 +49,23 @@ def preparation(conf: Config) -> list[Any]:
     return [cleaner, labeler]
 
 
+def known_columns(conf: Config) -> list[str]:
+    """Return our names of the columns that the data has, as far as the configuration tells.
+
+    A mapping, ``reviews.columns``, names all columns of the data; folders of texts have two. In
+    other cases all columns may be there.
+    """
+    if conf.reviews.path is not None and conf.reviews.format == "folders":
+        return ["review_text", "rating"]
+    if conf.reviews.path is not None and conf.reviews.columns:
+        return list(conf.reviews.columns)
+    return REVIEWS.names
+
+
 def text_columns(conf: Config) -> list[str]:
     """Return the configured text columns that the data has.
 
-    A mapping, ``reviews.columns``, names all columns of the data. Other columns are null in every
-    row, so a model cannot learn from them.
+    Other columns are null in every row, so a model cannot learn from them.
 
     Raises
     ------
@@ -67,10 +79,9 @@ def text_columns(conf: Config) -> list[str]:
     >>> text_columns(config.load("conf/local.yaml", data))
     ['review_text']
     """
-    mapped = conf.reviews.columns
-    if conf.reviews.path is None or not mapped:
-        return list(conf.text.columns)
-    found = [name for name in conf.text.columns if name in mapped]
+    mapped = known_columns(conf)
+    # A name that is none of ours stays, so that the check of the schema refuses it.
+    found = [name for name in conf.text.columns if name in mapped or name not in REVIEWS.names]
     if not found:
         raise ConfigError(
             f"text.columns: reviews.columns maps none of {', '.join(conf.text.columns)}; map one "
@@ -82,8 +93,6 @@ def text_columns(conf: Config) -> list[str]:
 def measured(conf: Config) -> Bias:
     """Return ``conf.bias`` without the facets and the group that the data does not have.
 
-    A mapping, ``reviews.columns``, names all columns of the data.
-
     Examples
     --------
     >>> from spark_sentiment.jobs import config
@@ -92,9 +101,7 @@ def measured(conf: Config) -> Bias:
     >>> [facet.column for facet in measured(conf).facets]
     ['age']
     """
-    mapped = conf.reviews.columns
-    if conf.reviews.path is None or not mapped:
-        return conf.bias
+    mapped = known_columns(conf)
 
     def is_there(name: str | None) -> bool:
         return name in mapped or name not in REVIEWS.names

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -97,7 +97,13 @@ def _print(stream: TextIO, text: str) -> None:
         os.close(nowhere)
 
 
-def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
+def run(
+    name: str,
+    main: Main,
+    arguments: Sequence[str] | None = None,
+    *,
+    options: Mapping[str, Main] | None = None,
+) -> int:
     """Run the job `name`: parse the command line, load the configuration, call `main`.
 
     Parameters
@@ -108,6 +114,9 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
         Function of the configuration, the session and the `Steps`.
     arguments : sequence of str, optional
         The command line, without the program; by default that of the process.
+    options : dict of str to callable, optional
+        Options of the command line, such as ``--inspect``, each with the function that it calls in
+        place of `main`.
 
     Returns
     -------
@@ -125,6 +134,11 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
         dest="settings",
         help="override one key of the file, such as split.test=0.3; can be given more than once",
     )
+    parser.set_defaults(main=main)
+    for option, other in (options or {}).items():
+        parser.add_argument(
+            option, action="store_const", dest="main", const=other, help=other.__doc__
+        )
     given = parser.parse_args(arguments)
 
     def work() -> int:
@@ -139,7 +153,7 @@ def run(name: str, main: Main, arguments: Sequence[str] | None = None) -> int:
                 sagemaker=conf.trainer == "sagemaker",
                 expected_rows=expected_rows(conf.reviews) if name in _READ_REVIEWS else None,
             )
-        main(conf, spark, steps)
+        given.main(conf, spark, steps)
         return OK
 
     return exit_code(name, work, "tables are readable at their last version")

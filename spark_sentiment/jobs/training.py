@@ -22,7 +22,7 @@ from spark_sentiment.bias import (
 from spark_sentiment.classification import Confusion, class_rows, confusion
 from spark_sentiment.core import detach
 from spark_sentiment.embedding import BertEmbeddings
-from spark_sentiment.errors import DataError
+from spark_sentiment.errors import DataError, SchemaError
 from spark_sentiment.jobs import pipeline, workspace
 from spark_sentiment.jobs.config import Bias, Config, Split
 from spark_sentiment.jobs.pipeline import LABEL, TEXT
@@ -152,7 +152,13 @@ def ingest(conf: Config, spark: SparkSession, steps: Steps) -> Ingested:
         If there is no file, a column is missing, or too many rows are rejected.
     """
     with steps("reading reviews") as step:
-        found = workspace.reviews(spark, conf).persist()
+        try:
+            found = workspace.reviews(spark, conf).persist()
+        except SchemaError as error:
+            error.add_note(
+                "jobs/train.py --inspect looks at the file and prints the settings for it"
+            )
+            raise
         for note in found.notes:
             steps.say(note)
         counts = found.check(conf.reviews.max_rejected_share)

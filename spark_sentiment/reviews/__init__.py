@@ -2,15 +2,17 @@
 
 `read_reviews` reads CSV files, `read_json` JSON lines, `read_folders` folders of texts, and
 `from_frame` any table; all return unusable rows separately, with the reason. `RatingScale` says how
-other data rates. `read_csv` and `read_parquet` read tables that are not reviews; `reading_errors`
-names the file that an action on them cannot read. `generate_reviews` generates synthetic reviews
-with a known bias. `RatingLabeler` turns a rating into a class. `split_by_text` splits a table so
-that equal texts stay together.
+other data rates; `inspect_reviews` looks at a sample, and guesses how to read the data. `read_csv`
+and `read_parquet` read tables that are not reviews; `reading_errors` names the file that an action
+on them cannot read. `generate_reviews` generates synthetic reviews with a known bias.
+`RatingLabeler` turns a rating into a class. `split_by_text` splits a table so that equal texts stay
+together.
 """
 
 from spark_sentiment.reviews.checks import from_frame
 from spark_sentiment.reviews.csv_files import read_csv, read_reviews, write_csv
 from spark_sentiment.reviews.faults import reading_errors
+from spark_sentiment.reviews.inspection import ColumnFound, Inspection, inspect_reviews
 from spark_sentiment.reviews.labels import SENTIMENTS, RatingLabeler
 from spark_sentiment.reviews.ratings import RatingScale
 from spark_sentiment.reviews.results import ReadCounts, ReadResult
@@ -25,13 +27,16 @@ __all__ = [
     "REVIEWS",
     "SENTIMENTS",
     "WOMENS_CLOTHING",
+    "ColumnFound",
     "ColumnMapping",
+    "Inspection",
     "RatingLabeler",
     "RatingScale",
     "ReadCounts",
     "ReadResult",
     "from_frame",
     "generate_reviews",
+    "inspect_reviews",
     "read_csv",
     "read_folders",
     "read_json",

@@ -95,6 +95,12 @@ def test_a_text_column_that_is_not_mapped_is_left_out(ready: DataFrame) -> None:
     assert scored.where("prediction in (0.0, 1.0, 2.0)").count() == ready.count()
 
 
+def test_folders_of_texts_have_a_text_and_nothing_else() -> None:
+    films = conf("reviews.path=films", "reviews.format=folders")
+    assert pipeline.text_columns(films) == ["review_text"]
+    assert (pipeline.measured(films).facets, pipeline.measured(films).group) == ([], None)
+
+
 def test_without_any_text_column_the_mapping_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"text.columns: reviews.columns maps none of title"):
         pipeline.preparation(conf(*UNTITLED, "text.columns=[title]"))

@@ -193,3 +193,19 @@ def test_an_output_that_cannot_be_written_is_a_fault() -> None:
     with open("/dev/full", "w") as full, small_job("runner.show('one')", stdout=full) as job:  # type: ignore[arg-type]
         assert "No space left on device" in job.communicate(timeout=60)[1]
     assert job.returncode == runner.CRASHED
+
+
+def test_an_option_calls_another_function(spark: SparkSession) -> None:
+    called: list[str] = []
+
+    def train(conf: Config, spark: SparkSession, steps: Steps) -> None:
+        """Train."""
+        called.append("train")
+
+    def look(conf: Config, spark: SparkSession, steps: Steps) -> None:
+        """Look."""
+        called.append("look")
+
+    for arguments in ([LOCAL], [LOCAL, "--look"]):
+        assert runner.run("x", train, arguments, options={"--look": look}) == 0
+    assert called == ["train", "look"]

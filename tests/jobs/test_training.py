@@ -240,3 +240,12 @@ def test_ids_of_the_data_are_told_from_ids_of_the_content(
     given: list[str], own: bool, tmp_path: Path
 ) -> None:
     assert workspace.has_own_ids(settings(tmp_path, *given).reviews) is own
+
+
+def test_a_file_with_other_columns_is_told_of_the_look_at_it(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    (tmp_path / "reviews.csv").write_text("body,stars\nSoft,5\n")
+    with pytest.raises(SchemaError) as raised:
+        training.ingest(settings(tmp_path, f"reviews.path={tmp_path}/reviews.csv"), spark, QUIET)
+    assert "--inspect" in raised.value.__notes__[0]
