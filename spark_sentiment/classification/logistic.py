@@ -135,7 +135,9 @@ class _Problems:
         freedom = self._weights - (self._kept**2).sum(axis=0)[:, None] / self._weights
         variance = np.maximum(squares.T - self._weights * mean**2, 0) / np.maximum(freedom, 1e-300)
         deviation = np.sqrt(variance)
-        self.inverse = np.divide(1, deviation, out=np.zeros_like(mean), where=deviation > 0)
+        # A feature that is constant in a problem has a variance of 0, up to errors of rounding.
+        varies = deviation > 1e-7 * np.abs(mean)
+        self.inverse = np.divide(1, deviation, out=np.zeros_like(mean), where=varies)
         self._centers = (mean + shift) * self.inverse
 
     def original(self, i: int, point: Floats) -> tuple[Floats, Floats]:

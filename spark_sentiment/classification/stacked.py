@@ -93,8 +93,8 @@ class Stacked(
     Fit splits the rows into folds. It fits each classifier once per fold, on all other folds, and
     gets probabilities for rows that the classifier has not seen. A multinomial logistic regression
     learns from the logarithms of these probabilities how to weight each classifier for each class.
-    On the same rows, fit chooses the thresholds that maximise macro-F1. At the end, it fits each
-    classifier on all rows.
+    Fit chooses the thresholds that maximise macro-F1 on the same rows, by second levels that are
+    fitted without the fold of each row. At the end, it fits each classifier on all rows.
 
     The classifiers may predict a finer label than `labelCol`, such as a rating of five levels for a
     sentiment of three classes: the second level learns the meaning of each finer class.
@@ -251,7 +251,7 @@ class Stacked(
         widths = [int(model.numClasses) for model in last]
         unseen = [
             _scored(models, widths, data.where(F.col(_FOLD) == fold)).select(
-                quoted(label).cast("double").alias(label), _FEATURES
+                quoted(label).cast("double").alias(label), _FEATURES, F.lit(fold).alias(_FOLD)
             )
             for fold, models in enumerate(by_fold)
         ]
@@ -290,13 +290,25 @@ class Stacked(
             regParam=self.getOrDefault(self.regParam),
             tol=1e-5,
         )
-        top: LogisticRegressionModel = fit_folds([learner], answers, rows)[0][0]
-        if self.getOrDefault(self.metric) == "macroF1":
-            found = margins(top.transform(answers), label, "probability", classes)
-            offsets = best_offsets(*found)
-            logger.info("%s: offsets of log-probability %s", self.uid, offsets.tolist())
-            top._set(thresholds=np.exp(-offsets).tolist())
-        return top
+        if self.getOrDefault(self.metric) == "accuracy":
+            accurate: LogisticRegressionModel = fit_folds([learner], answers, rows)[0][0]
+            return accurate
+        folds = self.getOrDefault(self.numFolds)
+        *by_fold, (top,) = fit_folds([learner], answers, rows, _FOLD, folds)
+        # Probabilities of rows that a second level was fitted on are too good, most of all if the
+        # rows are few, so each fold gets those of a second level without it.
+        unseen = [
+            model.transform(answers.where(F.col(_FOLD) == fold)).select(
+                label, to_vector(_padded("probability", classes)).alias("probability")
+            )
+            for fold, (model,) in enumerate(by_fold)
+        ]
+        found = margins(reduce(DataFrame.union, unseen), label, "probability", classes)
+        offsets = best_offsets(*found)
+        logger.info("%s: offsets of log-probability %s", self.uid, offsets.tolist())
+        top._set(thresholds=np.exp(-offsets).tolist())
+        fitted: LogisticRegressionModel = top
+        return fitted
 
 
 class StackedModel(Stage, Model, _Columns, MLReadable["StackedModel"], MLWritable):
