@@ -418,6 +418,11 @@ def delta_schema(snapshot: Any) -> StructType:
     return StructType.fromJson(json.loads(snapshot.schema().json()))
 
 
+def delta_read_log(snapshot: Any) -> None:
+    """Read the whole log of a table; raise one of `JAVA_ERRORS` if it is damaged."""
+    snapshot.numOfSetTransactions()  # unlike other figures, it is not in the checksum file
+
+
 def delta_frame(spark: SparkSession, log: Any, snapshot: Any) -> DataFrame:
     """Return the rows of a snapshot of a table, without listing its log again."""
     view = java_view(spark)

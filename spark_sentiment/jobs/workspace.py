@@ -67,7 +67,7 @@ def frame(
     if form == "parquet":
         return read_parquet(spark, path)
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
-    with table_errors(path, f"read it as {form}"):
+    with table_errors(path, f"read it as {form}", rows=False):
         return reader.format(form).load(path)
 
 
@@ -163,8 +163,17 @@ def holds_model(spark: SparkSession, path: str, fingerprint: str) -> bool:
         return jvm.read_text(spark, f"{path}/{_FINGERPRINT}") == fingerprint
 
 
+def model_version(spark: SparkSession, path: str) -> str:
+    """Return the fingerprint of the model in the folder `path`; `path` if it has none.
+
+    The fingerprint stays the same if the folder is moved.
+    """
+    with table_errors(path, "look for the model", rows=False):
+        return jvm.read_text(spark, f"{path}/{_FINGERPRINT}") or path
+
+
 def settings(conf: Config) -> dict[str, Any]:
-    """Return the settings that determine the result of a run, for table ``runs``."""
+    """Return the settings of a run, for table ``runs``."""
     return conf.model_dump(mode="json", exclude={"spark"})
 
 
@@ -199,8 +208,10 @@ def kept_embeddings(run: Run, steps: Steps, check: Callable[[], None] = lambda: 
     return embed
 
 
-def newest_model(tables: Tables) -> str:
+def newest_model(conf: Config, tables: Tables) -> str:
     """Return the model of the newest finished training run.
+
+    If the tables were moved since, with the models below them, it is the model at the new place.
 
     Raises
     ------
@@ -209,10 +220,17 @@ def newest_model(tables: Tables) -> str:
     """
     # A scoring run has the path of the model that it used, and no fingerprint of a model.
     trained = tables.read("runs").where("status = 'finished' and model_fingerprint is not null")
-    row = trained.orderBy("ended_at", ascending=False).select("model_path").head()
+    row = trained.orderBy("ended_at", ascending=False).head()
     if row is None:
         raise DataError(
             f"{tables.location('runs')}: no finished run has a model; run jobs/train.py first, "
             "or name a model with --set score.model=FOLDER"
         )
-    return str(row[0])
+    saved, here = str(row["model_path"]), model_folder(conf, row["run_id"])
+    made_of = row["model_fingerprint"]
+    moved = (
+        here != saved
+        and not holds_model(tables.spark, saved, made_of)
+        and holds_model(tables.spark, here, made_of)
+    )
+    return here if moved else saved

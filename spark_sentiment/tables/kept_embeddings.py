@@ -121,7 +121,8 @@ def embedded(
         missing = missing.join(_kept(tables, version, model), _HASH, "left_anti")
     missing.persist()
     try:
-        count = missing.count()
+        with tables.reading():
+            count = missing.count()
         logger.info("embeddings: %d texts to embed", count)
         rounds = ceil(count / chunk)
         for turn in range(rounds):
