@@ -122,7 +122,9 @@ def _score(conf: Config, tables: Tables, steps: Steps) -> Scored:
 def _find_model(conf: Config, tables: Tables, steps: Steps) -> str:
     """Return the path of the configured model, or of that of the newest finished training run."""
     with steps("looking for the model"):
-        return conf.score.model or workspace.newest_model(conf, tables)
+        path = conf.score.model or workspace.newest_model(conf, tables)
+        workspace.check_model_folder(tables.spark, "score.model", path)
+        return path
 
 
 def _load(path: str, steps: Steps) -> PipelineModel:

@@ -1,5 +1,6 @@
 """Open what a job uses: reviews, tables, run id, models and kept embeddings."""
 
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 
 from spark_sentiment.core import jvm, side_by_side
 from spark_sentiment.embedding import BertEmbeddings
-from spark_sentiment.errors import DataError
+from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.jobs.config import Config, Reviews
 from spark_sentiment.jobs.pipeline import EMBEDDING, LABEL, TEXT, Embed
 from spark_sentiment.jobs.runner import Steps
@@ -33,6 +34,10 @@ from spark_sentiment.reviews import (
 from spark_sentiment.tables import Run, Tables, table_errors
 
 _FINGERPRINT = "model_fingerprint.txt"  # in the folder of a model
+# Spark reads the parts of a model like text files: it takes such a path for a pattern or, with a
+# comma, for several paths. When it saves a model, it does not.
+_PATTERN = re.compile(r"[{}\[\]*?\\:,]")
+_AUTHORITY = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?(?=/)")
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
@@ -146,6 +151,40 @@ def model_folder(conf: Config, name: str) -> str:
     """Return the folder of the model of run `name`."""
     base = conf.output.base.rstrip("/")
     return conf.output.model or f"{base}/models/{name}"
+
+
+def check_model_folder(spark: SparkSession, key: str, path: str) -> None:
+    """Raise ConfigError if Spark could save a model to the folder `path`, and not load it again.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Session, whose working directory is part of a relative path.
+    key : str
+        Key of the configuration that names the folder.
+    path : str
+        Folder of the model.
+
+    Examples
+    --------
+    >>> check_model_folder(spark, "output.base", "s3a://bucket/output")
+    >>> try:
+    ...     check_model_folder(spark, "output.base", "/data/{a}")
+    ... except ConfigError as error:
+    ...     print(str(error)[:48])
+    output.base: /data/{a} has the character '{', an
+    """
+    found = _PATTERN.search(_AUTHORITY.sub("", path))
+    if found is None and not path.startswith("/") and not _AUTHORITY.match(path):
+        with table_errors(path, "find the folder", rows=False):
+            path = jvm.absolute_path(spark, path)
+        # Spark splits at commas before it puts the working directory in front.
+        found = _PATTERN.search(_AUTHORITY.sub("", path).replace(",", ""))
+    if found is not None:
+        raise ConfigError(
+            f"{key}: {path} has the character '{found[0]}', and Spark does not load a model from "
+            "such a folder; name a folder without any of { } [ ] * ? \\ : and comma"
+        )
 
 
 def save_model(spark: SparkSession, model: PipelineModel, path: str, fingerprint: str) -> None:

@@ -299,6 +299,30 @@ def test_what_cannot_work_is_said_in_words(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("name", ["{a}", "[a]", "a:b", "a\\b", "a,b", "a*", "a?"])
+def test_an_output_from_which_no_model_can_be_loaded_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = tmp_path / name / "out"
+    assert runner.run("train", train.main, arguments(folder)) == runner.REFUSED
+    said = capsys.readouterr().err
+    (character,) = set(name) & set("{[:\\,*?")
+    assert f"ConfigError: output.base: {folder}/models/RUN has the character '{character}'" in said
+    assert "reading reviews" not in said
+    assert not folder.parent.exists()
+
+
+def test_a_model_in_a_folder_that_is_a_pattern_is_refused(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = f"score.model={tmp_path}/[1]/m"
+    assert runner.run("score", score.main, arguments(base, model)) == runner.REFUSED
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(
+        f"score: ConfigError: score.model: {tmp_path}/[1]/m has the character '['"
+    )
+
+
 def test_an_output_that_cannot_be_written_is_found_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
