@@ -33,7 +33,7 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import DecimalType, MapType, StructType
 
-from spark_sentiment.core import jvm
+from spark_sentiment.core import jvm, refuse_stream
 from spark_sentiment.errors import RunConflictError, SchemaError, TableError
 from spark_sentiment.tables.errors import KEY_TWICE, Damage, damage, is_conflict, table_errors
 from spark_sentiment.tables.schemas import TABLES, TableSpec, aligned, declared, mismatch
@@ -601,6 +601,7 @@ def digest(df: DataFrame) -> str:
     >>> digest(rows) == digest(rows.where("n = 1"))
     False
     """
+    refuse_stream(df, "digest")
     # xxhash64 ignores nulls: the flags distinguish ("a", null) and (null, "a").
     columns = list(_hashable(df))
     row = F.xxhash64(*columns, *(column.isNull() for column in columns))
