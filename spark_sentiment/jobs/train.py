@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_sentiment.bias import BrokenGate, ReportRow, broken_gates, require_gates
 from spark_sentiment.classification import Confusion, class_rows
-from spark_sentiment.core import class_archive, side_by_side
+from spark_sentiment.core import class_archive, jvm, side_by_side
 from spark_sentiment.jobs import pipeline, summary, training, workspace
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.pipeline import LABEL
@@ -169,7 +169,8 @@ def _learn(
             rows = training.embed(run, rows, embedding, steps, beside.check)
     before = measured.result()
     parts = training.split(rows, conf.split)
-    learner = training.fit(conf, parts.train, steps)
+    with jvm.checkpoints_in(spark, workspace.checkpoint_folder(conf, run.run_id)):
+        learner = training.fit(conf, parts.train, steps)
     if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
         attempt.callback(_tear_down, learner, steps)
     stages = [stage for stage in (*prepared.stages, before, embedding, learner) if stage]

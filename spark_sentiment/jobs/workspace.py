@@ -187,6 +187,11 @@ def check_model_folder(spark: SparkSession, key: str, path: str) -> None:
         )
 
 
+def checkpoint_folder(conf: Config, name: str) -> str:
+    """Return the folder of the checkpoints of run `name`, which the run deletes."""
+    return f"{conf.output.base.rstrip('/')}/_checkpoints/{name}"
+
+
 def save_model(spark: SparkSession, model: PipelineModel, path: str, fingerprint: str) -> None:
     """Save `model` to the folder `path`, and beside it the fingerprint that `holds_model` reads.
 
