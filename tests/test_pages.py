@@ -255,6 +255,7 @@ def test_the_architecture_names_every_package_and_module_at_its_place() -> None:
 BUILDERS = {
     ("tables/errors.py", "_told"): ("TableError", "<>: "),
     ("tables/errors.py", "_broken"): ("TableError", "<>: "),
+    ("tables/errors.py", "told"): ("TableError", "<>: "),
     ("reviews/faults.py", "_told"): ("DataError", ""),
     ("sagemaker/scoring/model.py", "_gone"): ("SageMakerError", ""),
     ("bias/gates.py", "describe"): ("GateError", ""),

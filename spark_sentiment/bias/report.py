@@ -36,7 +36,15 @@ from spark_sentiment.bias.measures import (
     wanted,
 )
 from spark_sentiment.bias.params import FLIPTEST_ROWS, MAX_FACET_VALUES, SEED, HasQuestion, classes
-from spark_sentiment.core import Stage, integer, number, optional, params_setter, takes_params
+from spark_sentiment.core import (
+    Stage,
+    integer,
+    number,
+    optional,
+    params_setter,
+    refuse_stream,
+    takes_params,
+)
 
 
 def bias_metrics(
@@ -141,6 +149,7 @@ def bias_metrics(
     +-----------+------+------------------+
     <BLANKLINE>
     """
+    refuse_stream(df, "bias_metrics")
     if positive is not None and positive_threshold is not None:
         raise ValueError("bias_metrics: give positive or positive_threshold, not both")
     question = Question(

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import NumericType
 
-from spark_sentiment.core import find, quoted
+from spark_sentiment.core import find, quoted, refuse_stream
 from spark_sentiment.errors import DataError
 
 
@@ -138,6 +138,7 @@ def confusion(
     >>> confusion(df, ["bad", "good"]).counts
     ((1, 0), (1, 1))
     """
+    refuse_stream(df, "confusion")
     find(df.schema, "confusion", label, NumericType)
     find(df.schema, "confusion", prediction, NumericType)
     both = df.select(quoted(label).cast("double"), quoted(prediction).cast("double")).dropna()
@@ -165,6 +166,7 @@ def class_rows(df: DataFrame, classes: int, column: str = "label") -> tuple[int,
     >>> class_rows(df, 3)
     (1, 0, 2)
     """
+    refuse_stream(df, "class_rows")
     find(df.schema, "class_rows", column, NumericType)
     row = df.agg(*(F.count_if(quoted(column) == i) for i in range(classes))).head()
     return tuple(row or ())

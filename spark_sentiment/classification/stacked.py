@@ -423,7 +423,7 @@ def _computed(data: DataFrame) -> DataFrame:
     """
     if data.sparkSession.sparkContext.getCheckpointDir():
         return data.checkpoint()
-    return data.localCheckpoint()
+    return data.localCheckpoint()  # on the executors: the loss of one fails the fit
 
 
 def _classifiers(value: Any) -> list[Estimator[Any]]:

@@ -8,12 +8,12 @@ from pyspark.errors import IllegalArgumentException
 from pyspark.ml import Pipeline
 from pyspark.ml.linalg import VectorUDT
 from pyspark.ml.wrapper import JavaParams
-from pyspark.sql import Column, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, NumericType, StringType, StructField, StructType
 
 from spark_sentiment.core import jvm
-from spark_sentiment.errors import SchemaError
+from spark_sentiment.errors import DataError, SchemaError
 
 VECTOR = VectorUDT()
 
@@ -47,6 +47,28 @@ def find(schema: StructType, uid: str, name: str, *types: type[DataType]) -> Str
             f"{uid}: column '{name}' must be {wanted}, found {field.dataType.simpleString()}"
         )
     return field
+
+
+def refuse_stream(df: DataFrame, uid: str) -> None:
+    """Raise DataError if `df` is a stream: `uid` counts, joins or collects all rows.
+
+    Stages call it before `fit` and `evaluate`; see `Stage`.
+
+    Examples
+    --------
+    >>> refuse_stream(spark.range(3), "count")
+    >>> stream = spark.readStream.format("rate").load()
+    >>> try:
+    ...     refuse_stream(stream, "count")
+    ... except DataError as error:
+    ...     print(str(error)[:31])
+    count: the rows are a stream, w
+    """
+    if df.isStreaming:
+        raise DataError(
+            f"{uid}: the rows are a stream, which has no end, and all rows are needed at once; use "
+            "a table, or the rows of one batch in foreachBatch"
+        )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -27,6 +27,8 @@ from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DataType, StructType
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 JAVA_ERRORS = (Py4JJavaError, CapturedException)
@@ -353,6 +355,52 @@ def probe_folder(spark: SparkSession, folder: str, name: str) -> None:
     system.delete(probe, False)
 
 
+def delete_folder(spark: SparkSession, path: str) -> None:
+    """Delete the folder `path` and all that is in it; do nothing if there is none.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> write_text(spark, folder + "/a/note.txt", "old")
+    >>> delete_folder(spark, folder)
+    >>> file_exists(spark, folder)
+    False
+    """
+    place, system = java_path(spark, path)
+    system.delete(place, True)
+
+
+@contextmanager
+def checkpoints_in(spark: SparkSession, folder: str) -> Iterator[None]:
+    """Let DataFrames be checkpointed in `folder` in the block, and delete it at the end.
+
+    Without such a folder, a stage checkpoints on the executors, and the loss of one loses rows.
+
+    The block runs unchanged if a checkpoint folder is set, or if the master is local: then the
+    executor is this process, and a checkpoint in files is slower.
+
+    Examples
+    --------
+    >>> with checkpoints_in(spark, "/no/such/folder"):
+    ...     spark.sparkContext.getCheckpointDir() is None
+    True
+    """
+    context: Any = spark.sparkContext
+    if context._jsc.isLocal() or context.getCheckpointDir() is not None:
+        yield
+        return
+    context.setCheckpointDir(folder)
+    try:
+        yield
+    finally:
+        context.setCheckpointDir(None)
+        try:
+            delete_folder(spark, folder)
+        except CALL_ERRORS as error:  # the work is done, and its error must not be hidden
+            logger.warning("%s: the checkpoints were not deleted (%s)", folder, type(error))
+
+
 def forget_file_system(spark: SparkSession, uri: str) -> None:
     """Close the FileSystem that Hadoop caches for `uri`; the next use creates a new one."""
     view = java_view(spark)
@@ -416,6 +464,11 @@ def delta_snapshot(spark: SparkSession, log: Any, *, look: bool = True) -> Any:
 def delta_schema(snapshot: Any) -> StructType:
     """Return the columns of a snapshot of a table."""
     return StructType.fromJson(json.loads(snapshot.schema().json()))
+
+
+def delta_read_log(snapshot: Any) -> None:
+    """Read the whole log of a table; raise one of `JAVA_ERRORS` if it is damaged."""
+    snapshot.numOfSetTransactions()  # unlike other figures, it is not in the checksum file
 
 
 def delta_frame(spark: SparkSession, log: Any, snapshot: Any) -> DataFrame:

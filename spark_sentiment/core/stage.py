@@ -14,10 +14,14 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from pyspark.ml.param import Param, Params
 from pyspark.ml.param import shared as mllib
+from pyspark.sql import DataFrame
 
+from spark_sentiment.core.columns import refuse_stream
 from spark_sentiment.core.params import integer
 
 P = ParamSpec("P")
+
+_OF_ALL_ROWS = {"_fit", "_evaluate"}
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 """Default of Params that are mappings; unlike ``{}``, it is immutable."""
@@ -33,11 +37,16 @@ class Stage(Params):
     Values from the constructor, setters, `copy`, parameter grids and saved stages are checked. A
     wrong type raises TypeError, a wrong value ValueError; both name the stage and the Param. None
     means "not set" and is ignored.
+
+    A stage that fits or evaluates refuses a stream with DataError. `transform` takes a stream,
+    unless the stage says otherwise.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.__module__ = face(cls.__module__)
+        for name in _OF_ALL_ROWS & vars(cls).keys():
+            setattr(cls, name, _of_table(vars(cls)[name]))
         types = {name: given.annotation for name, given in _keywords(cls.__init__).items()}
         for param in declared(cls):
             kind = types.get(param.name, inspect.Parameter.empty)
@@ -170,6 +179,17 @@ def face(module: str) -> str:
     """
     parts = module.split(".")
     return ".".join(parts[:2]) if parts[0] == __name__.split(".")[0] else module
+
+
+def _of_table(work: Callable[[Any, DataFrame], Any]) -> Callable[[Any, DataFrame], Any]:
+    """Return the method `work` with a check that its rows are not a stream."""
+
+    @wraps(work)
+    def checked(self: Any, dataset: DataFrame) -> Any:
+        refuse_stream(dataset, self.uid)
+        return work(self, dataset)
+
+    return checked
 
 
 def _keywords(init: Callable[..., None]) -> dict[str, inspect.Parameter]:

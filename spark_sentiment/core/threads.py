@@ -76,10 +76,17 @@ def side_by_side(spark: SparkSession) -> Iterator[Beside]:
     except BaseException as error:
         for failed in beside.failures():
             if failed is not error:
-                error.add_note(f"Parallel work failed too: {failed}")
+                error.add_note(f"Parallel work failed too: {_told(failed)}")
         raise
     for failed in beside.failures():
         raise failed
+
+
+def _told(error: BaseException) -> str:
+    """Return the message of `error`; for an error of Java, which may quote a review, its kinds."""
+    if isinstance(error, jvm.JAVA_ERRORS):
+        return ", ".join(dict.fromkeys(kind for kind, _ in jvm.java_causes(error)))
+    return str(error)
 
 
 def _settle(started: "Future[T]", call: Callable[[], T]) -> None:

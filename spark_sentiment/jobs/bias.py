@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from spark_sentiment.bias import (
     REPORT_SCHEMA,
     BrokenGate,
+    Gate,
     ReportRow,
     bias_metrics,
     broken_gates,
@@ -20,7 +21,7 @@ from spark_sentiment.jobs import pipeline, summary, workspace
 from spark_sentiment.jobs.config import Bias, Config, Table
 from spark_sentiment.jobs.runner import Steps, show
 from spark_sentiment.reviews import SENTIMENTS, reading_errors
-from spark_sentiment.tables import Run
+from spark_sentiment.tables import Run, Tables
 
 _NUMBER = r"^\s*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?\s*$"
 
@@ -94,6 +95,12 @@ def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Me
         raise ConfigError("bias.facets: empty; name at least one column to measure by")
     gates = pipeline.gates(conf.bias)
     tables = workspace.tables(spark, conf)
+    with tables.reading():
+        return _measure(conf, tables, gates, steps)
+
+
+def _measure(conf: Config, tables: Tables, gates: Sequence[Gate], steps: Steps) -> Measured:
+    spark = tables.spark
     tables.check_writable()
     name = workspace.run_id(conf, "bias")
     with Run(tables, name, workspace.settings(conf)) as run:
@@ -104,7 +111,7 @@ def measure(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Me
         else:
             source = table.path
             df = workspace.frame(spark, source, table.format, table.version, table.delimiter)
-        with steps("measuring bias"), reading_errors(source):
+        with steps("measuring bias"), reading_errors(source), tables.reading():
             if table.path is not None and table.format in ("csv", "tsv"):
                 df = _with_numbers(df, conf.bias, table, source)
             rows = _rows(conf.bias, df, table.label, table.prediction)

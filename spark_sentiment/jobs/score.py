@@ -75,8 +75,13 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
     SentimentError
         If configuration, input, model or output cannot be used.
     """
-    steps = steps or Steps(quiet=True)
     tables = workspace.tables(spark, conf)
+    with tables.reading():
+        return _score(conf, tables, steps or Steps(quiet=True))
+
+
+def _score(conf: Config, tables: Tables, steps: Steps) -> Scored:
+    spark = tables.spark
     tables.check_writable()
     with side_by_side(spark) as beside:
         looked = beside.start(_find_model, conf, tables, steps)
@@ -90,7 +95,7 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
             rows_digest = digest(found.content)
             step.rows = intake.read
     model = loaded.result()
-    inputs = f"{path} {rows_digest}"
+    inputs = f"{workspace.model_version(spark, path)} {rows_digest}"
     name = workspace.run_id(conf, "score")
     with Run(tables, name, workspace.settings(conf), inputs=inputs) as run, ExitStack() as hosted:
         for endpoint in pipeline.endpoints(model):
@@ -117,7 +122,9 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
 def _find_model(conf: Config, tables: Tables, steps: Steps) -> str:
     """Return the path of the configured model, or of that of the newest finished training run."""
     with steps("looking for the model"):
-        return conf.score.model or workspace.newest_model(tables)
+        path = conf.score.model or workspace.newest_model(conf, tables)
+        workspace.check_model_folder(tables.spark, "score.model", path)
+        return path
 
 
 def _load(path: str, steps: Steps) -> PipelineModel:

@@ -13,12 +13,12 @@ from pyspark.sql import functions as F
 
 from spark_sentiment.bias import BrokenGate, ReportRow, broken_gates, require_gates
 from spark_sentiment.classification import Confusion, class_rows
-from spark_sentiment.core import class_archive, side_by_side
+from spark_sentiment.core import class_archive, jvm, side_by_side
 from spark_sentiment.jobs import pipeline, summary, training, workspace
 from spark_sentiment.jobs.config import Config
 from spark_sentiment.jobs.pipeline import LABEL
 from spark_sentiment.jobs.runner import Steps, show
-from spark_sentiment.jobs.training import Ingested
+from spark_sentiment.jobs.training import Checked, Ingested
 from spark_sentiment.reviews import SENTIMENTS, ReadCounts
 from spark_sentiment.tables import Run, Tables, code_digest, fingerprint, finished_runs
 
@@ -122,6 +122,12 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
     """
     steps = steps or Steps(quiet=True)
     checked = training.check(conf, spark, steps)
+    with checked.tables.reading():
+        return _train(conf, checked, steps)
+
+
+def _train(conf: Config, checked: Checked, steps: Steps) -> Trained:
+    spark = checked.tables.spark
     with side_by_side(spark) as beside:
         finished = beside.start(_finished_runs, conf, checked.tables)
         ingested = training.ingest(conf, spark, steps)
@@ -130,11 +136,7 @@ def train(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Trai
         run, made_of, earlier = _run_of(conf, checked.tables, inputs, finished.result())
     name = run.run_id
     path = workspace.model_folder(conf, name)
-    if (
-        earlier
-        and earlier["model_path"] == path
-        and workspace.holds_model(spark, path, made_of)  # not that of a later run
-    ):
+    if earlier and workspace.holds_model(spark, path, made_of):  # not that of a later run
         again = "" if conf.run.id else " (--set run.id=NAME runs it again)"
         with steps(f"run {name} has finished before{again}: reading its result"):
             learned = _recorded(run)
@@ -167,7 +169,8 @@ def _learn(
             rows = training.embed(run, rows, embedding, steps, beside.check)
     before = measured.result()
     parts = training.split(rows, conf.split)
-    learner = training.fit(conf, parts.train, steps)
+    with jvm.checkpoints_in(spark, workspace.checkpoint_folder(conf, run.run_id)):
+        learner = training.fit(conf, parts.train, steps)
     if conf.trainer == "sagemaker" and not conf.sagemaker.keep_endpoint:
         attempt.callback(_tear_down, learner, steps)
     stages = [stage for stage in (*prepared.stages, before, embedding, learner) if stage]

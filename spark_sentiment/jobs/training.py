@@ -136,6 +136,8 @@ def check(conf: Config, spark: SparkSession, steps: Steps) -> Checked:
         if absent:
             steps.say(f"bias.facets: left out, not in reviews.columns: {', '.join(absent)}")
         pipeline.check(pipeline.training(conf), REVIEWS)
+        key = "output.base" if conf.output.model is None else "output.model"
+        workspace.check_model_folder(spark, key, workspace.model_folder(conf, "RUN"))
         tables = workspace.tables(spark, conf)
         tables.check_writable()
         bert = pipeline.embedding(conf)

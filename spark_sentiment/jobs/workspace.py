@@ -1,5 +1,6 @@
 """Open what a job uses: reviews, tables, run id, models and kept embeddings."""
 
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 
 from spark_sentiment.core import jvm, side_by_side
 from spark_sentiment.embedding import BertEmbeddings
-from spark_sentiment.errors import DataError
+from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.jobs.config import Config, Reviews
 from spark_sentiment.jobs.pipeline import EMBEDDING, LABEL, TEXT, Embed
 from spark_sentiment.jobs.runner import Steps
@@ -34,6 +35,10 @@ from spark_sentiment.reviews import (
 from spark_sentiment.tables import Run, Tables, table_errors
 
 _FINGERPRINT = "model_fingerprint.txt"  # in the folder of a model
+# Spark reads the parts of a model like text files: it takes such a path for a pattern or, with a
+# comma, for several paths. When it saves a model, it does not.
+_PATTERN = re.compile(r"[{}\[\]*?\\:,]")
+_AUTHORITY = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:(//[^/]*)?(?=/)")
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
@@ -68,7 +73,7 @@ def frame(
     if form == "parquet":
         return read_parquet(spark, path)
     reader = spark.read if version is None else spark.read.option("versionAsOf", version)
-    with table_errors(path, f"read it as {form}"):
+    with table_errors(path, f"read it as {form}", rows=False):
         return reader.format(form).load(path)
 
 
@@ -157,6 +162,45 @@ def model_folder(conf: Config, name: str) -> str:
     return conf.output.model or f"{base}/models/{name}"
 
 
+def check_model_folder(spark: SparkSession, key: str, path: str) -> None:
+    """Raise ConfigError if Spark could save a model to the folder `path`, and not load it again.
+
+    Parameters
+    ----------
+    spark : SparkSession
+        Session, whose working directory is part of a relative path.
+    key : str
+        Key of the configuration that names the folder.
+    path : str
+        Folder of the model.
+
+    Examples
+    --------
+    >>> check_model_folder(spark, "output.base", "s3a://bucket/output")
+    >>> try:
+    ...     check_model_folder(spark, "output.base", "/data/{a}")
+    ... except ConfigError as error:
+    ...     print(str(error)[:48])
+    output.base: /data/{a} has the character '{', an
+    """
+    found = _PATTERN.search(_AUTHORITY.sub("", path))
+    if found is None and not path.startswith("/") and not _AUTHORITY.match(path):
+        with table_errors(path, "find the folder", rows=False):
+            path = jvm.absolute_path(spark, path)
+        # Spark splits at commas before it puts the working directory in front.
+        found = _PATTERN.search(_AUTHORITY.sub("", path).replace(",", ""))
+    if found is not None:
+        raise ConfigError(
+            f"{key}: {path} has the character '{found[0]}', and Spark does not load a model from "
+            "such a folder; name a folder without any of { } [ ] * ? \\ : and comma"
+        )
+
+
+def checkpoint_folder(conf: Config, name: str) -> str:
+    """Return the folder of the checkpoints of run `name`, which the run deletes."""
+    return f"{conf.output.base.rstrip('/')}/_checkpoints/{name}"
+
+
 def save_model(spark: SparkSession, model: PipelineModel, path: str, fingerprint: str) -> None:
     """Save `model` to the folder `path`, and beside it the fingerprint that `holds_model` reads.
 
@@ -172,8 +216,17 @@ def holds_model(spark: SparkSession, path: str, fingerprint: str) -> bool:
         return jvm.read_text(spark, f"{path}/{_FINGERPRINT}") == fingerprint
 
 
+def model_version(spark: SparkSession, path: str) -> str:
+    """Return the fingerprint of the model in the folder `path`; `path` if it has none.
+
+    The fingerprint stays the same if the folder is moved.
+    """
+    with table_errors(path, "look for the model", rows=False):
+        return jvm.read_text(spark, f"{path}/{_FINGERPRINT}") or path
+
+
 def settings(conf: Config) -> dict[str, Any]:
-    """Return the settings that determine the result of a run, for table ``runs``."""
+    """Return the settings of a run, for table ``runs``."""
     return conf.model_dump(mode="json", exclude={"spark"})
 
 
@@ -208,8 +261,10 @@ def kept_embeddings(run: Run, steps: Steps, check: Callable[[], None] = lambda: 
     return embed
 
 
-def newest_model(tables: Tables) -> str:
+def newest_model(conf: Config, tables: Tables) -> str:
     """Return the model of the newest finished training run.
+
+    If the tables were moved since, with the models below them, it is the model at the new place.
 
     Raises
     ------
@@ -218,10 +273,17 @@ def newest_model(tables: Tables) -> str:
     """
     # A scoring run has the path of the model that it used, and no fingerprint of a model.
     trained = tables.read("runs").where("status = 'finished' and model_fingerprint is not null")
-    row = trained.orderBy("ended_at", ascending=False).select("model_path").head()
+    row = trained.orderBy("ended_at", ascending=False).head()
     if row is None:
         raise DataError(
             f"{tables.location('runs')}: no finished run has a model; run jobs/train.py first, "
             "or name a model with --set score.model=FOLDER"
         )
-    return str(row[0])
+    saved, here = str(row["model_path"]), model_folder(conf, row["run_id"])
+    made_of = row["model_fingerprint"]
+    moved = (
+        here != saved
+        and not holds_model(tables.spark, saved, made_of)
+        and holds_model(tables.spark, here, made_of)
+    )
+    return here if moved else saved

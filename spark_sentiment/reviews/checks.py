@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark_sentiment.core import is_name, listed, quoted
+from spark_sentiment.core import is_name, listed, quoted, refuse_stream
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.reviews.ratings import RatingScale
 from spark_sentiment.reviews.results import ReadResult
@@ -72,6 +72,7 @@ def from_frame(
     >>> found.reviews.head().rating, found.rejected.head().reason
     (5, 'review_text: missing')
     """
+    refuse_stream(df, "from_frame")
     if columns is None:
         found = {name: name for name in REVIEWS.names if name in df.columns}
         columns = {"review_text": "review_text", **found}

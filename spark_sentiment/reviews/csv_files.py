@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from spark_sentiment.core import jvm, listed
+from spark_sentiment.core import jvm, listed, refuse_stream
 from spark_sentiment.errors import ConfigError, DataError, SchemaError
 from spark_sentiment.reviews import files
 from spark_sentiment.reviews.checks import positions, sorted_out, told_header
@@ -319,6 +319,7 @@ def write_csv(
     >>> read_reviews(spark, folder, names).reviews.head().review_text
     '5\'8" tall,\nfits'
     """
+    refuse_stream(reviews, "write_csv")
     named = ColumnMapping.of(columns).named()
     missing = [name for name in named if name not in reviews.columns]
     if missing:

@@ -39,12 +39,21 @@ _OF_FILES = (
 )
 # These packages write messages about files and services, never about the content of a row.
 _PLAIN = ("org.apache.hadoop.", "java.nio.file.", "java.net.", "com.amazonaws.", "software.amazon.")
+_KNOWN = re.compile(
+    r"PATH_NOT_FOUND|UNABLE_TO_INFER_SCHEMA|native \w+ library"
+    r"|MALFORMED_RECORD_IN_PARSING|DELTA_STATE_RECOVER|VERSIONS_NOT_CONTIGUOUS"
+)
 _DAMAGED = (
     "the compressed file is damaged, or is not compressed as its name says",
     "copy it again, or correct its name",
 )
 # What the parts of Java's messages mean: the fault, and what to do.
 _FAULTS = (
+    (
+        r"MALFORMED_RECORD_IN_PARSING|DELTA_STATE_RECOVER|VERSIONS_NOT_CONTIGUOUS",
+        "the log of the Delta table is damaged",
+        "restore _delta_log from a backup",
+    ),
     (
         r"exceeds the maximum number of characters",
         f"a field has more than {FIELD_CHARACTERS:,} characters",
@@ -158,7 +167,7 @@ def _told(error: Exception, where: str, rows: bool) -> str | None:
     file = next((found[1] for pattern in _NAMED if (found := pattern.search(text))), None)
     deepest = next((link for link in reversed(chain) if link[0].startswith(_OF_FILES)), None)
     parsed = "com.univocity." in text or "org.apache.parquet." in text
-    known = re.search(r"PATH_NOT_FOUND|UNABLE_TO_INFER_SCHEMA|native \w+ library", text)
+    known = _KNOWN.search(text)
     if "PythonException" in text or (rows and not (file or parsed or known or deepest)):
         return None
     record = _RECORD.search(text)

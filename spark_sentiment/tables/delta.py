@@ -23,18 +23,19 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import DecimalType, MapType
+from pyspark.sql.types import DecimalType, MapType, StructType
 
-from spark_sentiment.core import jvm
+from spark_sentiment.core import jvm, refuse_stream
 from spark_sentiment.errors import RunConflictError, SchemaError, TableError
-from spark_sentiment.tables.errors import KEY_TWICE, is_conflict, table_errors
+from spark_sentiment.tables.errors import KEY_TWICE, Damage, damage, is_conflict, table_errors
 from spark_sentiment.tables.schemas import TABLES, TableSpec, aligned, declared, mismatch
 
 logger = logging.getLogger(__name__)
@@ -186,7 +187,11 @@ class Tables:
         Raises
         ------
         TableError
-            If the table or version does not exist, or its log is damaged.
+            If the table or version does not exist, its log is damaged, or it has other columns.
+
+        Notes
+        -----
+        Spark reads the files of the rows when it computes them. `reading` gives its errors then.
         """
         location = self.location(name)
         try:
@@ -195,12 +200,43 @@ class Tables:
                 if version is not None:
                     reader = reader.option("versionAsOf", version)
                 if self._base:
-                    return reader.format("delta").load(location)
-                return reader.table(location)
+                    found = reader.format("delta").load(location)
+                else:
+                    found = reader.table(location)
         except TableError:
             if version is None and self._is_unwritten(name):
                 return self._spark.createDataFrame([], declared(name).schema)
             raise
+        self._check_columns(name, found.schema)
+        return found
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raise TableError if a file of these tables is missing or damaged.
+
+        Put the actions on rows of `read` into the block. Other errors pass unchanged.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> tables = Tables(spark, tempfile.mkdtemp())
+        >>> tables.create("evaluations")
+        >>> with tables.reading():
+        ...     tables.read("evaluations").count()
+        0
+        """
+        try:
+            yield
+        except jvm.JAVA_ERRORS as error:
+            found = damage(error)
+            name = None if found is None else self._damaged(found)
+            if found is None or name is None:
+                raise
+            told = TableError(f"{self._where(name)}: {found.told('read it')}")
+            for note in getattr(error, "__notes__", ()):
+                told.add_note(note)
+            # Spark's own message quotes the log, which holds the smallest and largest values.
+            raise told from None
 
     def append_once(
         self,
@@ -390,7 +426,7 @@ class Tables:
         Two first writes of a table conflict, two merges, and two appends under the same run id.
         """
         turn = 1
-        with table_errors(self._where(name), doing):
+        with self.reading(), table_errors(self._where(name), doing):
             while True:
                 try:
                     return write()
@@ -467,14 +503,36 @@ class Tables:
                 return self._state(self.location(name))
         if name not in self._checked:
             with table_errors(self._where(name), "read its columns", rows=False):
-                differs = mismatch(jvm.delta_schema(found.snapshot), spec)
-            if differs:
-                raise TableError(
-                    f"{self._where(name)}: the existing table has other columns: {differs}; "
-                    "choose another place, or move it away"
-                )
+                schema = jvm.delta_schema(found.snapshot)
+            self._check_columns(name, schema)
             self._checked.add(name)
         return found
+
+    def _check_columns(self, name: str, schema: StructType) -> None:
+        """Raise TableError if table `name` has other columns than it should."""
+        differs = mismatch(schema, declared(name))
+        if differs:
+            raise TableError(
+                f"{self._where(name)}: the existing table has other columns: {differs}; it may be "
+                "of another version of this library: choose another place, or move it away"
+            )
+
+    def _damaged(self, found: Damage) -> str | None:
+        """Return the name of the table that has the file of `found`; None if no table has it."""
+        base = self._base or self._spark.catalog.getDatabase(str(self._database)).locationUri
+        named = next((name for name in TABLES if found.is_below(f"{base}/{name}")), None)
+        if named is None and found.in_log:
+            return next((name for name in TABLES if self._has_damaged_log(name)), None)
+        return named
+
+    def _has_damaged_log(self, name: str) -> bool:
+        try:
+            state = self._find(name, "look for it")
+            if state is not None:
+                jvm.delta_read_log(state.snapshot)
+        except (TableError, *jvm.JAVA_ERRORS):
+            return True
+        return False
 
     def _state(self, location: str) -> "_State":
         named = {"path": location} if self._base else {"table": location}
@@ -484,7 +542,7 @@ class Tables:
 
     def _is_unwritten(self, name: str) -> bool:
         """Tell whether table ``runs`` exists and the place of table `name` is free."""
-        if name == "runs" or self.exists(name) or not self.exists("runs"):
+        if name == "runs" or self._find(name, "read it") is not None or not self.exists("runs"):
             return False
         return not self._base or jvm.delta_place(self._spark, self.location(name))
 
@@ -543,6 +601,7 @@ def digest(df: DataFrame) -> str:
     >>> digest(rows) == digest(rows.where("n = 1"))
     False
     """
+    refuse_stream(df, "digest")
     # xxhash64 ignores nulls: the flags distinguish ("a", null) and (null, "a").
     columns = list(_hashable(df))
     row = F.xxhash64(*columns, *(column.isNull() for column in columns))

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, NumericType, StringType
 
-from spark_sentiment.core import VECTOR, absent, find, to_vector
+from spark_sentiment.core import VECTOR, absent, find, refuse_stream, to_vector
 from spark_sentiment.errors import SchemaError
 from spark_sentiment.tables.delta import Tables
 
@@ -111,6 +111,7 @@ def embedded(
     >>> embedded(tables, rows, "length-1", lengths).computed
     0
     """
+    refuse_stream(df, "embedded")
     find(df.schema, "embedded", text, StringType)
     absent(df.schema, "embedded", output)
     column = F.col(f"`{text}`")
@@ -121,7 +122,8 @@ def embedded(
         missing = missing.join(_kept(tables, version, model), _HASH, "left_anti")
     missing.persist()
     try:
-        count = missing.count()
+        with tables.reading():
+            count = missing.count()
         logger.info("embeddings: %d texts to embed", count)
         rounds = ceil(count / chunk)
         for turn in range(rounds):

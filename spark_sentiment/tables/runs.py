@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.resources
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.resources.abc import Traversable
@@ -24,6 +24,7 @@ from spark_sentiment.tables.schemas import RUNS
 logger = logging.getLogger(__name__)
 
 _PACKAGE = "spark_sentiment"
+_NOT_COMPARED = {"run", "output"}  # the name of the run, and the place of its results
 
 
 class Run:
@@ -40,7 +41,7 @@ class Run:
         Id of the run. With the same id, it is the same run: rows that it has appended are kept.
     config : mapping
         The configuration, as JSON values. The table stores it: it must not hold secrets. The
-        section ``run`` is not compared.
+        sections ``run`` and ``output`` are not compared, so that tables can be moved.
     inputs : str, optional
         Fingerprint of input from outside of `tables`, such as `digest` of the reviews.
 
@@ -128,14 +129,17 @@ class Run:
             return None
         rows = self.tables.read("runs").where(F.col("run_id") == self.run_id)
         told = F.struct("ended_at", "started_at", "status", "model_path", "model_fingerprint")
-        found = rows.agg(
-            F.max(F.col("fingerprint") != self.fingerprint).alias("other"),
-            F.max(F.when(F.col("status") == "finished", told)).alias("last"),
-        ).head()
+        other = F.when(F.col("fingerprint") != self.fingerprint, F.struct("started_at", "config"))
+        with self.tables.reading():
+            found = rows.agg(
+                F.max(other).alias("other"),
+                F.max(F.when(F.col("status") == "finished", told)).alias("last"),
+            ).head()
         if found is not None and found["other"]:
             raise RunConflictError(
                 f"run '{self.run_id}' was started before with another configuration or other "
-                "inputs; nothing was written: use a new run id, or the same configuration and input"
+                f"inputs ({self._differs(found['other']['config'])}); nothing was written: use a "
+                "new run id, or the same configuration and input"
             )
         return None if found is None else found["last"]
 
@@ -214,6 +218,12 @@ class Run:
         """Record the model that the run created or used."""
         self._model = (path, fingerprint)
 
+    def _differs(self, earlier: str) -> str:
+        """Return the keys that differ from the configuration of an earlier attempt."""
+        before, now = (dict(_flat(_compared(json.loads(c)))) for c in (earlier, self._config))
+        keys = sorted(key for key in before | now if before.get(key) != now.get(key))
+        return ", ".join(keys) or "the inputs"
+
     def _wrote(self, name: str, done: Written) -> Written:
         self._pinned[name] = done.version
         self._writes[name, done.version] = None
@@ -268,9 +278,10 @@ def fingerprint(config: Mapping[str, Any], inputs: str = "") -> str:
     --------
     >>> fingerprint({"seed": 7, "run": {"id": "a"}}) == fingerprint({"seed": 7})
     True
+    >>> fingerprint({"seed": 7, "output": {"base": "/a"}}) == fingerprint({"seed": 7})
+    True
     """
-    deciding = _canonical({key: value for key, value in config.items() if key != "run"})
-    return hashlib.sha256(f"{deciding}\n{inputs}".encode()).hexdigest()
+    return hashlib.sha256(f"{_canonical(_compared(config))}\n{inputs}".encode()).hexdigest()
 
 
 def finished_runs(tables: Tables, code: str) -> dict[str, Row]:
@@ -294,7 +305,8 @@ def finished_runs(tables: Tables, code: str) -> dict[str, Row]:
     rows = tables.read("runs").where(made & (F.col("status") == "finished"))
     told = F.struct("ended_at", "run_id", "model_path")
     newest = rows.groupBy("model_fingerprint").agg(F.max(told).alias("run"))
-    return {row["model_fingerprint"]: row["run"] for row in newest.collect()}
+    with tables.reading():
+        return {row["model_fingerprint"]: row["run"] for row in newest.collect()}
 
 
 def package_version() -> str:
@@ -320,6 +332,20 @@ def code_digest() -> str:
         content = file.read_bytes()
         whole.update(f"{name}\0{len(content)}\0".encode() + content)
     return whole.hexdigest()
+
+
+def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections of a configuration that decide the result of a run."""
+    return {key: value for key, value in config.items() if key not in _NOT_COMPARED}
+
+
+def _flat(config: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the keys of all sections, such as ``split.seed``, with their values."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 def _canonical(config: Mapping[str, Any]) -> str:

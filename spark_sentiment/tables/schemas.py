@@ -23,7 +23,7 @@ from pyspark.sql.types import (
 )
 
 from spark_sentiment import reviews
-from spark_sentiment.core import listed, to_array
+from spark_sentiment.core import listed, refuse_stream, to_array
 from spark_sentiment.errors import SchemaError, TableError
 
 _WIDER: tuple[type[DataType], ...] = (
@@ -298,6 +298,8 @@ def aligned(
     ------
     SchemaError
         If a column is missing, has a wrong type, or is not declared; before any Spark job.
+    DataError
+        If `df` is a stream.
 
     Examples
     --------
@@ -310,6 +312,7 @@ def aligned(
     """
     stamps = stamps or {}
     where = f"table '{spec.name}'"
+    refuse_stream(df, where)
     wanted = [column for column in spec.schema.fields if column.name not in stamps]
     given = {column.name: column.dataType for column in df.schema.fields}
     for name in given:

@@ -53,6 +53,20 @@ def test_the_error_of_the_body_is_raised_with_a_note_of_the_other(spark: SparkSe
     assert caught.value.__notes__ == ["Parallel work failed too: of the work"]
 
 
+def test_a_note_of_an_error_of_java_quotes_no_row(spark: SparkSession) -> None:
+    def body() -> None:
+        with side_by_side(spark) as beside:
+            beside.start(spark.sql("SELECT raise_error('SECRET WORDS')").collect)
+            raise KeyError("of the body")
+
+    with pytest.raises(KeyError) as caught:
+        body()
+    (note,) = caught.value.__notes__
+    assert note.startswith("Parallel work failed too: ")
+    assert "org.apache.spark.SparkException" in note or "java.lang.RuntimeException" in note
+    assert "SECRET" not in note
+
+
 def test_an_error_that_the_body_was_told_of_is_not_noted_twice(spark: SparkSession) -> None:
     with pytest.raises(ValueError, match="told") as caught, side_by_side(spark) as beside:
         beside.start(fail, "told").result()

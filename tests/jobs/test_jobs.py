@@ -14,8 +14,9 @@ from pyspark.ml import PipelineModel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_sentiment.core import jvm
 from spark_sentiment.jobs import bias as measure
-from spark_sentiment.jobs import runner, score, train, workspace
+from spark_sentiment.jobs import config, runner, score, train, workspace
 from spark_sentiment.tables.delta import Tables
 from spark_sentiment.tables.runs import Run
 from spark_sentiment.tables.schemas import TABLES
@@ -156,7 +157,31 @@ def test_the_newest_model_is_of_a_training_run(tmp_path: Path, spark: SparkSessi
     for run_id, path, made_of in (("a", "/a", "1"), ("b", "/b", "2"), ("score", "/a", None)):
         with Run(tables, run_id, {}) as run:
             run.set_model(path, made_of)
-    assert workspace.newest_model(tables) == "/b"
+    conf = config.load(LOCAL, [f"output.base={tmp_path}"])
+    assert workspace.newest_model(conf, tables) == "/b"
+    jvm.write_text(spark, f"{tmp_path}/models/b/model_fingerprint.txt", "2")
+    assert workspace.newest_model(conf, tables) == f"{tmp_path}/models/b"
+
+
+def test_tables_and_model_that_were_moved_are_known_again(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copytree(base, tmp_path / "moved")
+    assert runner.run("train", train.main, arguments(moved, "run.id=first")) == runner.OK
+    said = capsys.readouterr()
+    assert f"Model: {moved}/models/first" in said.out
+    assert "training" not in said.err
+
+
+def test_a_damaged_table_ends_a_job_with_one_line(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copytree(base, tmp_path / "damaged")
+    for file in (moved / "reviews").glob("*.parquet"):
+        file.unlink()
+    assert runner.run("bias", measure.main, arguments(moved)) == runner.REFUSED
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"bias: TableError: table 'reviews' ({moved}/reviews): cannot read it")
 
 
 def test_a_run_id_with_another_input_is_refused(
@@ -272,6 +297,30 @@ def test_what_cannot_work_is_said_in_words(
     said = capfd.readouterr().err
     assert "bias.metrics: 'DPX' is not a metric" in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("name", ["{a}", "[a]", "a:b", "a\\b", "a,b", "a*", "a?"])
+def test_an_output_from_which_no_model_can_be_loaded_is_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = tmp_path / name / "out"
+    assert runner.run("train", train.main, arguments(folder)) == runner.REFUSED
+    said = capsys.readouterr().err
+    (character,) = set(name) & set("{[:\\,*?")
+    assert f"ConfigError: output.base: {folder}/models/RUN has the character '{character}'" in said
+    assert "reading reviews" not in said
+    assert not folder.parent.exists()
+
+
+def test_a_model_in_a_folder_that_is_a_pattern_is_refused(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = f"score.model={tmp_path}/[1]/m"
+    assert runner.run("score", score.main, arguments(base, model)) == runner.REFUSED
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(
+        f"score: ConfigError: score.model: {tmp_path}/[1]/m has the character '['"
+    )
 
 
 def test_an_output_that_cannot_be_written_is_found_before_any_work(

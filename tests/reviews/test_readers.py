@@ -308,6 +308,20 @@ def test_an_address_that_spark_cannot_read_is_named(
         read_reviews(spark, path, ABC)
 
 
+def test_a_delta_table_with_a_torn_log_is_named(spark: SparkSession, tmp_path: Path) -> None:
+    rows = spark.createDataFrame([("SECRET WORDS", 5)], "review_text string, rating int")
+    rows.coalesce(1).write.format("delta").save(str(tmp_path / "t"))
+    commit = tmp_path / "t" / "_delta_log" / f"{0:020d}.json"
+    for beside in (f".{commit.name}.crc", f"{commit.stem}.crc", f".{commit.stem}.crc.crc"):
+        (commit.parent / beside).unlink(missing_ok=True)
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    table = from_frame(spark.read.format("delta").load(str(tmp_path / "t")), source="t")
+    commit.write_text(commit.read_text().rstrip()[:-9])
+    with pytest.raises(DataError, match="reviews: t: the log of the Delta table is dam") as caught:
+        table.counts()
+    assert "SECRET" not in str(caught.value)
+
+
 def test_a_path_that_exists_is_no_pattern(spark: SparkSession, tmp_path: Path) -> None:
     path = put(tmp_path, "a [1].csv", "a,b,c\n1,x,5\n")
     put(tmp_path, "a 1.csv", "a,b,c\n2,x,5\n")

@@ -23,6 +23,7 @@ from spark_sentiment.core import (
     absent,
     optional,
     params_setter,
+    refuse_stream,
     string,
     takes_params,
     to_vector,
@@ -422,6 +423,7 @@ class SageMakerEndpointModel(
 
     def _in_batch(self, dataset: DataFrame, raw: str) -> DataFrame:
         """Return the rows with the answers of a transform job in column `raw`."""
+        refuse_stream(dataset, self.uid)
         request = self._request()
 
         def record(schema: StructType) -> Column:
