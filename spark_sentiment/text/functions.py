@@ -175,11 +175,44 @@ def remove_html_tags(text: Column) -> Column:
     """
 
     def change(t: Column) -> Column:
+        t = _where(t, lambda t: t.contains(patterns.COMMENT_END), _remove_comments)
+        t = reduce(_remove_elements, patterns.ELEMENTS, t)
         return F.regexp_replace(
             F.regexp_replace(t, patterns.BLOCK_TAG, " "), patterns.INLINE_TAG, ""
         )
 
     return _where(text, lambda t: t.contains("<"), change)
+
+
+def _remove_comments(text: Column) -> Column:
+    """Replace HTML comments by spaces; `text` has at least one end of a comment.
+
+    The text after the last end is not searched: it may hold many starts, and a search for the end
+    of each would read it again.
+    """
+    return _let(
+        F.substring_index(text, patterns.COMMENT_END, -1),
+        lambda tail: F.concat(
+            F.regexp_replace(
+                F.substr(text, F.lit(1), F.length(text) - F.length(tail)), patterns.COMMENT, " "
+            ),
+            tail,
+        ),
+    )
+
+
+def _remove_elements(text: Column, element: patterns.Element) -> Column:
+    """Replace each `element` of HTML by a space, with the same care as `_remove_comments`."""
+
+    def change(t: Column) -> Column:
+        return _let(
+            F.regexp_extract(t, element.head, 0),
+            lambda head: F.concat(
+                F.regexp_replace(head, element.whole, " "), F.substr(t, F.length(head) + 1)
+            ),
+        )
+
+    return _where(text, lambda t: t.rlike(element.end), change)
 
 
 def unescape_html(text: Column) -> Column:

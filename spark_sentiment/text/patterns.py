@@ -1,9 +1,14 @@
-"""The regular expressions and tables behind the Column functions of ``text``.
+r"""The regular expressions and tables behind the Column functions of ``text``.
 
-All expressions are for Java's ``java.util.regex``. Two rules keep them fast and safe on any input.
-Repeated groups are possessive (``*+``, ``++``): Java runs these as a loop, but a plain ``(a|b)*``
-recurses and overflows its stack on long texts. An expression that is tried at every character
-begins with a test of one character, so that text without a match costs one cheap scan.
+All expressions are for Java's ``java.util.regex``. Three rules keep them fast and safe.
+
+- Repeated groups are possessive (``*+``, ``++``): Java runs these as a loop, but a plain ``(a|b)*``
+  recurses and overflows its stack on long texts.
+- An expression that is tried at every character begins with a test of one character, so that text
+  without a match costs one cheap scan.
+- The time is proportional to the length of the text. An attempt that fails stops where the next one
+  can begin, or no other can begin inside it. An expression avoids ``\b``, because Java then reads
+  all combining marks before the character.
 """
 
 import html
@@ -35,7 +40,7 @@ _URL_HINT = rf"(?i:(?<=:)//|(?<=\bwww\d?\.)\w|(?<=[a-z0-9]\.){_BARE_ENDINGS}\b)"
 URL_HINT = rf"[:.]{_URL_HINT}"
 
 EMAIL = (
-    r"(?<![\w.+%-])[\w+%-]++(?:[.'&][\w+%-]++)*+@"
+    r"(?<![\w.+%-])(?<![\w+%-]['&])[\w+%-]++(?:[.'&][\w+%-]++)*+@"
     r"(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.){1,8}\p{L}{2,24}(?![\p{L}\p{N}])"
 )
 USER_HANDLE = r"(?<![\w@.+/-])@[A-Za-z_]\w*+(?:\.[a-z0-9_]++)*+(?:@[\w-]++(?:\.[\w-]++)++)?+"
@@ -72,7 +77,10 @@ CURRENCY = (
     rf"|(?=\d)(?<![\p{{L}}\p{{N}}_.,]){_AMOUNT}{_SCALE}"
     rf"(?: ?[{_SIGNS}](?!\d)| ?{_CODES}(?!\w)|[ -]?(?i:{_WORDS})(?!\w))"
 )
-CURRENCY_HINT = rf"[{_SIGNS}]|\b{_CODES}|(?i)\d\S{{0,9}}[ -]?(?:{_CODES}|{_WORDS})"
+CURRENCY_HINT = (
+    rf"[{_SIGNS}]|(?<![\p{{L}}\p{{N}}_]){_CODES}"
+    rf"|[\d{_FRACTION}](?=[ -]?[A-Za-z]){_SCALE}[ -]?(?i:{_CODES}|{_WORDS})"
+)
 
 # --- emoji ---------------------------------------------------------------------------------------
 
@@ -193,9 +201,40 @@ _INLINE = (
 _ATTRIBUTES = r"(?:\s(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+)?/?>"
 INLINE_TAG = rf"(?i)</?{_INLINE}{_ATTRIBUTES}"
 BLOCK_TAG = (
-    r"(?is)<(?:(script|style)\b[^>]{0,999}+>.{0,9999}?</\1\s*+>|!--.{0,9999}?-->|![a-z\[][^<>]*+>|\?[^<>]*+>"
+    r"(?i)<(?:![a-z\[][^<>]*+>|\?[^<>]*+>"
     rf"|/?(?!{_INLINE}[\s/>])[a-z][a-z0-9:-]*+{_ATTRIBUTES})"
 )
+
+COMMENT_END = "-->"
+COMMENT = r"(?s)<!--.*?-->"
+
+
+class Element(NamedTuple):
+    """Expressions for an element whose content is no text.
+
+    Attributes
+    ----------
+    end : str
+        Expression for its end tag.
+    head : str
+        Expression for a text up to its last end tag.
+    whole : str
+        Expression for the element with its tags and content. It is for a text that ends with an end
+        tag: each start tag there has an end tag, so that no search for one is in vain.
+    """
+
+    end: str
+    head: str
+    whole: str
+
+
+def _element(name: str) -> Element:
+    end = rf"</{name}\s*+>"
+    start = rf"<{name}(?:[\s/][^<>]*+)?>"
+    return Element(rf"(?i){end}", rf"(?is)\A.*{end}", rf"(?is){start}.*?{end}")
+
+
+ELEMENTS = (_element("script"), _element("style"))
 
 # A reference without its ampersand: a name, a decimal or a hexadecimal code point.
 REFERENCE = r"^(?:([A-Za-z][A-Za-z0-9]{0,31})|#0*+([0-9]{1,7})|#[xX]0*+([0-9A-Fa-f]{1,6}));"
@@ -295,7 +334,7 @@ CURLY_APOSTROPHE = (
     r"(?<=\p{L})[\u2019\u02BC](?=\p{L})|(?<![\p{L}\p{N}])[\u2019\u02BC](?=(?i:tis|twas)\b)"
 )
 
-# A text is copied for each apostrophe in it, so longer texts are cut into pieces, not inside a
-# contraction.
+# A text is copied for each apostrophe in it, so longer texts are cut into pieces: at the end of a
+# sentence or a word, if it is near.
 EXPANSION_LONG = 2000
-EXPANSION_PIECE = r"(?s).{1,1000}+[^.!?,\n]{0,1000}+\S*+"
+EXPANSION_PIECE = r"(?s).{1,1000}+[^.!?,\n]{0,1000}+\S{0,100}+"

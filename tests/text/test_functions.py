@@ -51,6 +51,7 @@ CASES: dict[Function, dict[str, str]] = {
         "Ask jo.b+x@mail.shop.co.uk.": "Ask <email>.",
         "<jo@b.com>, (JO_1@B-C.ORG)": "<<email>>, (<email>)",
         "o'neil@b.ie!": "<email>!",
+        "it'o'neil&co@b.ie 'jo@b.ie' %'a@b.ie": "<email> '<email>' <email>",
         "a@b.com,c@d.com": "<email>,<email>",
         "mailto:jo@b.com": "mailto:<email>",
         "jo@b @jo b@ @ jo@b.c jo@.com": "jo@b @jo b@ @ jo@b.c jo@.com",
@@ -84,6 +85,8 @@ CASES: dict[Function, dict[str, str]] = {
         "<currency>, <currency>, <currency>",
         "$98 dollars, $1.5k $2 million": "<currency>, <currency> <currency>",
         "99\u00a2 and 50 cents": "<currency> and <currency>",
+        "5 million dollars": "<currency>",
+        "2\u00bd euros": "<currency>",
         "not worth the $$, 15 pounds, 2 centers": "not worth the $$, 15 pounds, 2 centers",
     },
     t.replace_user_handles: {
@@ -120,6 +123,10 @@ CASES: dict[Function, dict[str, str]] = {
         "<jo@b.com> <http://a.io> <url>": "<jo@b.com> <http://a.io>  ",
         "&lt;b&gt;": "&lt;b&gt;",
         "<" * 50: "<" * 50,
+        "a<!-- b <!-- c -->d<!-- e": "a d<!-- e",
+        "a<SCRIPT>b</Script >c<script >d<style>": "a c d ",
+        "a<style>p {}\n</style>b --> c<!-->": "a b --> c<!-->",
+        "a<!-- <script> -->b<script>c</script><scripts>d": "a b  d",
     },
     t.unescape_html: {
         "it&#39;s &quot;ok&quot; &amp; &lt;3": 'it\'s "ok" & <3',
