@@ -12,7 +12,7 @@ from spark_sentiment.bias import (
 from spark_sentiment.classification import Stacked, StackedModel
 from spark_sentiment.embedding import BertEmbeddings
 from spark_sentiment.reviews import RatingLabeler
-from spark_sentiment.text import NGrams, TextCleaner
+from spark_sentiment.text import NGrams, TextCleaner, Vocabulary
 
 __all__ = [
     "BertEmbeddings",
@@ -29,5 +29,6 @@ __all__ = [
     "Stacked",
     "StackedModel",
     "TextCleaner",
+    "Vocabulary",
     "bias_metrics",
 ]

@@ -39,6 +39,7 @@ from spark_sentiment.sagemaker import SageMakerEndpointModel, SageMakerStage
 from spark_sentiment.tables import Tables, digest, embedded
 from spark_sentiment.text.cleaner import TextCleaner
 from spark_sentiment.text.ngrams import NGrams
+from spark_sentiment.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ CASES: list[Case] = [
     ),
     Case(lambda: RatingLabeler(), needs="rating"),
     Case(lambda: NGrams(inputCol="review_text", outputCol="grams"), needs="review_text"),
+    Case(
+        lambda: Vocabulary(inputCol="words", outputCol="counts", minDF=2.0, binary=True),
+        needs="words",
+        returns_inner=True,
+        fits_theirs=True,
+    ),
     Case(
         lambda: Stacked(
             estimators=[LogisticRegression(featuresCol="vector", labelCol="rating", maxIter=3)],
@@ -155,6 +162,7 @@ SCHEMA = T.StructType(
         T.StructField("sentiment", T.DoubleType()),
         T.StructField("guess", T.DoubleType()),
         T.StructField("vector", VectorUDT()),
+        T.StructField("words", T.ArrayType(T.StringType())),
     ]
 )
 
@@ -187,6 +195,7 @@ def hard(spark: SparkSession) -> DataFrame:
             float(i % 3),
             float((i + i // 4) % 3),
             Vectors.dense([float(i), float(i % 3) * 2, 1.0]),
+            (text or "").split(),
         )
         for i, (title, text) in enumerate(texts)
     ]

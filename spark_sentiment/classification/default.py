@@ -4,10 +4,10 @@ from collections.abc import Collection
 from typing import Any
 
 from pyspark.ml.classification import LogisticRegression, NaiveBayes
-from pyspark.ml.feature import IDF, CountVectorizer, Normalizer, VectorAssembler
+from pyspark.ml.feature import IDF, Normalizer, VectorAssembler
 
 from spark_sentiment.classification.stacked import Stacked
-from spark_sentiment.text import NGrams
+from spark_sentiment.text import NGrams, Vocabulary
 
 # MLlib multiplies blocks of rows; for a sparse block it reads all coefficients. Few large blocks
 # are therefore faster.
@@ -33,7 +33,8 @@ def tfidf(inputCol: str, outputCol: str, maxN: int = 2, minDF: float = 3.0) -> l
     Notes
     -----
     An n-gram counts once per text, however often it occurs. The vocabulary holds at most
-    262,144 n-grams, the most frequent ones; it is part of the model, some 20 bytes each.
+    262,144 n-grams, the most frequent ones; it is part of the model, some 20 bytes each. If no
+    n-gram is frequent enough, the vector holds a single 0.
 
     Examples
     --------
@@ -46,7 +47,7 @@ def tfidf(inputCol: str, outputCol: str, maxN: int = 2, minDF: float = 3.0) -> l
     grams, counts, weights = (f"{outputCol}_{part}" for part in ("grams", "counts", "weights"))
     return [
         NGrams(inputCol=inputCol, outputCol=grams, maxN=maxN),
-        CountVectorizer(inputCol=grams, outputCol=counts, minDF=minDF, binary=True),
+        Vocabulary(inputCol=grams, outputCol=counts, minDF=minDF, binary=True),
         IDF(inputCol=counts, outputCol=weights),
         Normalizer(inputCol=weights, outputCol=outputCol),
     ]

@@ -4,21 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from pyspark.errors import IllegalArgumentException
 from pyspark.ml import Pipeline, PipelineModel, Transformer
-from pyspark.ml.feature import CountVectorizer
+from pyspark.ml.feature import CountVectorizerModel
 from pyspark.sql import DataFrame
 from pyspark.sql.types import StructType
 
 from spark_sentiment.balance import ClassWeights, Resampled
 from spark_sentiment.bias import GROUPS, METRICS, BiasReport, Gate
-from spark_sentiment.classification import classifier
+from spark_sentiment.classification import Stacked, classifier
 from spark_sentiment.core import detach, schema_after
 from spark_sentiment.embedding import BertEmbeddings
 from spark_sentiment.errors import ConfigError, DataError
 from spark_sentiment.jobs.config import Bias, Config
 from spark_sentiment.reviews import REVIEWS, RatingLabeler
-from spark_sentiment.text import NGrams, TextCleaner
+from spark_sentiment.text import NGrams, TextCleaner, has_words
 
 TEXT, LABEL, EMBEDDING, WEIGHT = "text", "label", "embedding", "weight"
 """Columns between the stages of a Pipeline."""
@@ -160,27 +159,34 @@ def learning(conf: Config) -> list[Any]:
 
 
 def _balanced(conf: Config, head: Callable[[str | None], list[Any]]) -> list[Any]:
-    """Return the stages of `head` with balancing; `head` takes the name of a weight column."""
+    """Return the stages of `head` with balancing; `head` takes the name of a weight column.
+
+    The balancing is before the last stage alone. The stages of features come first, so that their
+    vocabulary counts each review once, and `fit` computes them only once.
+    """
     method = conf.balance.method
     if method == "none":
         return head(None)
     if method == "weights":
+        *featured, learner = head(WEIGHT)
         formula = conf.balance.formula
-        return [ClassWeights(labelCol=LABEL, weightCol=WEIGHT, formula=formula), *head(WEIGHT)]
+        weights = ClassWeights(labelCol=LABEL, weightCol=WEIGHT, formula=formula)
+        return [*featured, weights, learner]
     if method == "smote" and features(conf) != ["embedding"]:
         raise ConfigError(
             f"balance.method: smote needs embeddings only, features is {features(conf)}; "
             "set features=[embedding], or balance.method to weights, over or under"
         )
+    *featured, learner = head(None)
     resampled = Resampled(
-        estimator=Pipeline(stages=head(None)),
+        estimator=learner,
         labelCol=LABEL,
         featuresCol=EMBEDDING,
         method=method,
         k=conf.balance.k,
         seed=conf.split.seed,
     )
-    return [resampled]
+    return [*featured, resampled]
 
 
 def _sagemaker(conf: Config, weight: str | None) -> Any:
@@ -274,41 +280,53 @@ def fit(stages: Sequence[Any], df: DataFrame) -> PipelineModel:
     Raises
     ------
     DataError
-        If a text column has no word that is frequent enough.
+        If the last stage learns from words only, and no column has a word in enough rows.
     """
-    fixed = list(takewhile(lambda stage: isinstance(stage, Transformer), stages))
+    *before, learner = stages
+    fixed = list(takewhile(lambda stage: isinstance(stage, Transformer), before))
     made = detach(PipelineModel(fixed).transform(df)).persist()
     try:
-        learned = Pipeline(stages=list(stages[len(fixed) :])).fit(made)
-    except IllegalArgumentException:
-        _check_words(stages, df)
-        raise
+        featured = Pipeline(stages=before[len(fixed) :]).fit(made)
+        model = PipelineModel([*fixed, *featured.stages])
+        _check_words(model, learner)
+        learned = learner.fit(featured.transform(made))
     finally:
         made.unpersist()
-    return PipelineModel([*fixed, *learned.stages])
+    return PipelineModel([*model.stages, learned])
 
 
-def _check_words(stages: Sequence[Any], df: DataFrame) -> None:
-    """Raise DataError if a text column has no word that is frequent enough.
+def rare_words(model: PipelineModel) -> dict[str, float]:
+    """Return the columns that have no word in enough rows, each with the number of rows needed."""
+    stages = _flat(model)
+    texts = {part.getOutputCol(): part.getInputCol() for part in stages if isinstance(part, NGrams)}
+    return {
+        texts[part.getInputCol()]: float(part.getMinDF())
+        for part in stages
+        if isinstance(part, CountVectorizerModel) and not has_words(part)
+    }
 
-    The stages after an empty vocabulary fail with a message that does not name the column.
-    """
-    parts: list[Any] = []
-    for stage in stages:
-        inner = stage.getOrDefault("estimator") if isinstance(stage, Resampled) else None
-        parts += inner.getStages() if isinstance(inner, Pipeline) else [stage]
-    texts = {part.getOutputCol(): part for part in parts if isinstance(part, NGrams)}
-    for counter in parts:
-        if not isinstance(counter, CountVectorizer) or counter.getInputCol() not in texts:
-            continue
-        grams = texts[counter.getInputCol()]
-        if not counter.fit(grams.transform(df)).vocabulary:
-            raise DataError(
-                f"reviews: column '{grams.getInputCol()}' has no word that occurs in "
-                f"{counter.getMinDF():.0f} reviews of the training part; leave an empty column out "
-                "(--set text.columns=[review_text]), learn only from embeddings "
-                "(--set features=[embedding]), or give more reviews"
-            )
+
+def _check_words(model: PipelineModel, learner: Any) -> None:
+    """Raise DataError if `learner` reads only words, and no column has a word in enough rows."""
+    top = learner.getEstimator() if isinstance(learner, Resampled) else learner
+    counters = [part for part in _flat(model) if isinstance(part, CountVectorizerModel)]
+    rare = rare_words(model)
+    if len(rare) < len(counters) or not (rare and isinstance(top, Stacked)):
+        return
+    if all(inner.getOrDefault("featuresCol") != EMBEDDING for inner in top.getEstimators()):
+        found = ", ".join(f"'{column}' in {needed:g}" for column, needed in rare.items())
+        raise DataError(
+            "reviews: no word occurs in enough reviews of the training part; needed in column "
+            f"{found}: give more reviews, or learn from embeddings (--set features=[embedding])"
+        )
+
+
+def _flat(model: PipelineModel) -> list[Any]:
+    """Return the stages of a fitted pipeline, and those of the pipelines in it."""
+    found: list[Any] = []
+    for stage in model.stages:
+        found += _flat(stage) if isinstance(stage, PipelineModel) else [stage]
+    return found
 
 
 def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -> DataFrame:
@@ -323,17 +341,13 @@ def transform(model: PipelineModel, df: DataFrame, embed: Embed | None = None) -
 
 def endpoints(model: PipelineModel) -> list[Any]:
     """Return the stages of a fitted pipeline that score by an endpoint they created."""
-    found: list[Any] = []
-    for stage in model.stages:
-        if isinstance(stage, PipelineModel):
-            found += endpoints(stage)
-        elif (
-            stage.hasParam("deployment")
-            and stage.isSet("deployment")
-            and stage.getOrDefault("inference") != "batch"  # a batch transform needs no endpoint
-        ):
-            found.append(stage)
-    return found
+    return [
+        stage
+        for stage in _flat(model)
+        if stage.hasParam("deployment")
+        and stage.isSet("deployment")
+        and stage.getOrDefault("inference") != "batch"  # a batch transform needs no endpoint
+    ]
 
 
 def facets(bias: Bias) -> list[dict[str, Any]]:

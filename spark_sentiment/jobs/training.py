@@ -228,13 +228,21 @@ def embed(
 def fit(conf: Config, train_part: DataFrame, steps: Steps) -> PipelineModel:
     """Fit the balancing and the classifier that `conf` names.
 
+    A text column without a word that is in enough reviews teaches nothing; a line names it.
+
     Raises
     ------
     DataError
-        If the training part cannot be used, for example if it is empty.
+        If the training part cannot be used, for example if it is empty, or if there is nothing to
+        learn from.
     """
     with steps("training"):
-        return pipeline.fit(pipeline.learning(conf), train_part)
+        learner = pipeline.fit(pipeline.learning(conf), train_part)
+        for column, needed in pipeline.rare_words(learner).items():
+            steps.say(
+                f"Words of column {column}: none is in at least {needed:g} reviews; left out."
+            )
+    return learner
 
 
 def evaluate(conf: Config, learner: PipelineModel, held_out: DataFrame, steps: Steps) -> Evaluated:

@@ -2,7 +2,7 @@
 
 Each function takes a Column and returns a Column. It returns null for null and starts no Python
 worker. `TextCleaner` applies the functions in order; each step is a Param. `NGrams` splits a text
-into words and word n-grams.
+into words and word n-grams, and `Vocabulary` learns which of them occur in enough rows.
 """
 
 from spark_sentiment.text.cleaner import TextCleaner
@@ -27,11 +27,14 @@ from spark_sentiment.text.functions import (
     unescape_html,
 )
 from spark_sentiment.text.ngrams import NGrams
+from spark_sentiment.text.vocabulary import Vocabulary, has_words
 
 __all__ = [
     "NGrams",
     "TextCleaner",
+    "Vocabulary",
     "expand_contractions",
+    "has_words",
     "limit_repeats",
     "normalize_quotes",
     "normalize_whitespace",

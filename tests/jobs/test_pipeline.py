@@ -16,6 +16,7 @@ from spark_sentiment.jobs import config, pipeline
 from spark_sentiment.reviews.schema import REVIEWS
 
 LOCAL = Path(__file__).parents[2] / "conf" / "local.yaml"
+SMALL = "classifier.params={maxIter: 3, numFolds: 2}"
 
 
 def conf(*settings: str) -> config.Config:
@@ -55,8 +56,7 @@ def ready(spark: SparkSession) -> DataFrame:
 def test_every_way_of_balancing_trains_a_model_that_scores(
     method: str, features: str, ready: DataFrame
 ) -> None:
-    small = "classifier.params={maxIter: 3, numFolds: 2}"
-    stages = pipeline.learning(conf(f"balance.method={method}", f"features={features}", small))
+    stages = pipeline.learning(conf(f"balance.method={method}", f"features={features}", SMALL))
     scored = Pipeline(stages=stages).fit(ready).transform(ready)
     assert scored.where("prediction in (0.0, 1.0, 2.0)").count() == ready.count()
 
@@ -88,8 +88,7 @@ UNTITLED = ("reviews.path=r.csv", "reviews.columns={review_text: body, rating: s
 def test_a_text_column_that_is_not_mapped_is_left_out(ready: DataFrame) -> None:
     cleaner, _ = pipeline.preparation(conf(*UNTITLED))
     assert cleaner.getInputCols() == ["review_text"]
-    small = "classifier.params={maxIter: 3, numFolds: 2}"
-    stages = pipeline.learning(conf(*UNTITLED, "features=[tfidf]", small))
+    stages = pipeline.learning(conf(*UNTITLED, "features=[tfidf]", SMALL))
     empty = ready.withColumn("title", F.lit(None).cast("string"))
     scored = pipeline.fit(stages, empty).transform(empty)
     assert scored.where("prediction in (0.0, 1.0, 2.0)").count() == ready.count()
@@ -107,11 +106,34 @@ def test_without_any_text_column_the_mapping_is_refused() -> None:
 
 
 @pytest.mark.parametrize("method", ["none", "over"])
-def test_words_that_are_all_too_rare_are_refused_in_words(method: str, ready: DataFrame) -> None:
+def test_a_column_whose_words_are_all_rare_is_left_out_and_named(
+    method: str, ready: DataFrame
+) -> None:
+    # "lovely fit", "plain cut" and "awful seam" are in 10 texts or more.
     empty = ready.withColumn("title", F.lit(None).cast("string"))
-    stages = pipeline.learning(conf("features=[tfidf]", f"balance.method={method}"))
-    with pytest.raises(DataError, match=r"column 'title' has no word that occurs in 2 reviews"):
-        pipeline.fit(stages, empty)
+    wanted = conf("features=[tfidf]", f"balance.method={method}", SMALL)
+    model = pipeline.fit(pipeline.learning(wanted), empty)
+    assert pipeline.rare_words(model) == {"title": 2.0}
+    assert model.transform(empty).where("prediction = label").count() == ready.count()
+
+
+WORDLESS = ("\U0001f60d", "\U0001f44d")
+
+
+def test_texts_without_words_leave_the_embedding(ready: DataFrame) -> None:
+    mute = ready.withColumn("text", F.lit(WORDLESS[0])).withColumn("title", F.lit(WORDLESS[1]))
+    model = pipeline.fit(pipeline.learning(conf("features=[tfidf, embedding]", SMALL)), mute)
+    assert pipeline.rare_words(model) == {"text": 3.0, "title": 2.0}
+    # The first number of the embedding is the class.
+    assert model.transform(mute).where("prediction = label").count() == ready.count()
+
+
+@pytest.mark.parametrize("method", ["none", "over"])
+def test_texts_without_words_are_refused_without_embeddings(method: str, ready: DataFrame) -> None:
+    mute = ready.withColumn("text", F.lit(WORDLESS[0])).withColumn("title", F.lit(WORDLESS[1]))
+    stages = pipeline.learning(conf("features=[tfidf]", f"balance.method={method}", SMALL))
+    with pytest.raises(DataError, match=r"needed in column 'text' in 3, 'title' in 2: give more"):
+        pipeline.fit(stages, mute)
 
 
 def test_without_facets_there_is_no_bias_stage() -> None:
