@@ -11,6 +11,7 @@ from pyspark.ml.classification import (
     LogisticRegressionModel,
     NaiveBayes,
 )
+from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -96,6 +97,19 @@ def test_regressions_are_mllibs(
         assert probabilities(model, points) == pytest.approx(
             probabilities(theirs, points), abs=1e-6
         )
+
+
+def test_a_feature_that_is_constant_without_a_fold_has_no_coefficient_there(
+    points: DataFrame, alone: Callable[..., Any]
+) -> None:
+    """Such a feature is a log-probability that depends only on the fold."""
+    stepped = points.withColumn("step", F.log(F.col("fold") * 0.37 + 0.1))
+    wider = VectorAssembler(inputCols=["dense", "step"], outputCol="wider").transform(stepped)
+    learner = LogisticRegression(featuresCol="wider", regParam=1e-4, maxIter=10)
+    first, second, whole = (model.coefficientMatrix.toArray() for model in alone(learner, wider))
+    assert not first[:, 5].any()
+    assert not second[:, 5].any()
+    assert whole[:, 5].any()
 
 
 def test_a_regression_ends_where_its_objective_is_least(
