@@ -151,7 +151,7 @@ def _check(counts: Mapping[float | None, int], uid: str, label: str) -> None:
         (only, rows), *_ = counts.items()
         raise DataError(
             f"{uid}: column '{label}' holds one class only ({only}, {rows} rows); "
-            "there is nothing to balance"
+            "at least two are needed"
         )
 
 

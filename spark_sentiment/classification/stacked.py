@@ -127,8 +127,8 @@ class Stacked(
         If `labelCol` is missing or not numeric, an output column exists, or a classifier refuses
         the schema; before any job.
     DataError
-        If the table is empty or has one class only, a label is not a whole number from 0 on, or a
-        fold has no rows.
+        If the table is empty or has one class only, a label is not a whole number from 0 on, or all
+        rows are in one fold.
 
     Notes
     -----
@@ -245,6 +245,12 @@ class Stacked(
         counts = self._counts(rows)
         data = rows.where(quoted(label).isNotNull())
         data = data.withColumn(_FOLD, F.pmod(F.col(KEY), F.lit(folds))).drop(KEY)
+        ends = data.agg(F.min(_FOLD), F.max(_FOLD)).head()
+        if ends is not None and ends[0] == ends[1]:  # nothing would be left without this fold
+            raise DataError(
+                f"{self.uid}: all {sum(counts.values())} rows are in one of {folds} folds, where "
+                "equal rows are together; give more rows that differ"
+            )
         named = self._named()
         threads = self.getOrDefault(self.parallelism)
         *by_fold, last = fit_folds(named, data, sum(counts.values()), _FOLD, folds, threads)

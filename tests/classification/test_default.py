@@ -142,6 +142,10 @@ def test_cross_validator_reaches_inner_params(points: DataFrame) -> None:
         ("SELECT * FROM points LIMIT 0", "no row has a label"),
         ("SELECT rating, 1D AS label, near, far FROM points", "one class only"),
         ("SELECT rating, label + 0.5 AS label, near, far FROM points", "whole numbers from 0"),
+        (
+            "SELECT * FROM points WHERE pmod(xxhash64(0, rating, label, near, far), 3) = 1",
+            "rows are in one of 3 folds",
+        ),
     ],
 )
 def test_rows_that_cannot_be_learned_from(points: DataFrame, rows: str, found: str) -> None:
