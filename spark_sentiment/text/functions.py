@@ -190,13 +190,18 @@ def _remove_comments(text: Column) -> Column:
     The text after the last end is not searched: it may hold many starts, and a search for the end
     of each would read it again.
     """
+    tail = F.substring_index(text, patterns.COMMENT_END, -1)
+    # A pair, because a function inside another must not use the argument of the outer one: Spark
+    # then does not evaluate a Python function of the result.
     return _let(
-        F.substring_index(text, patterns.COMMENT_END, -1),
-        lambda tail: F.concat(
+        F.array(text, tail),
+        lambda pair: F.concat(
             F.regexp_replace(
-                F.substr(text, F.lit(1), F.length(text) - F.length(tail)), patterns.COMMENT, " "
+                F.substr(pair[0], F.lit(1), F.length(pair[0]) - F.length(pair[1])),
+                patterns.COMMENT,
+                " ",
             ),
-            tail,
+            pair[1],
         ),
     )
 
@@ -206,9 +211,10 @@ def _remove_elements(text: Column, element: patterns.Element) -> Column:
 
     def change(t: Column) -> Column:
         return _let(
-            F.regexp_extract(t, element.head, 0),
-            lambda head: F.concat(
-                F.regexp_replace(head, element.whole, " "), F.substr(t, F.length(head) + 1)
+            F.array(t, F.regexp_extract(t, element.head, 0)),
+            lambda pair: F.concat(
+                F.regexp_replace(pair[1], element.whole, " "),
+                F.substr(pair[0], F.length(pair[1]) + 1),
             ),
         )
 

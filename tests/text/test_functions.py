@@ -432,3 +432,11 @@ class TestTextCleaner:
         cleaner = TextCleaner(inputCols=["id"], outputCol="clean")
         with pytest.raises(SchemaError, match=rf"{cleaner.uid}.*'id' must be string, found bigint"):
             cleaner.transform(spark.range(1))
+
+
+def test_a_python_function_can_follow_in_one_select(spark: SparkSession) -> None:
+    df = spark.createDataFrame([("a<!-- b -->c <script>x</script>",)], ["review_text"])
+    cleaned = TextCleaner(inputCols=["review_text"], outputCol="text").transform(df)
+    row = cleaned.select(F.udf(len, "int")("text").alias("n")).head()
+    assert row is not None
+    assert row.n == len("a c")
