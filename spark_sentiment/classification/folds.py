@@ -115,7 +115,7 @@ def _solve(
     columns = data.select(
         quoted(features).alias("x"),
         quoted(label).cast("double").alias("label"),
-        (F.lit(-1) if foldCol is None else quoted(foldCol)).cast("int").alias("fold"),
+        (quoted(str(foldCol)) if folds else F.lit(-1)).cast("int").alias("fold"),
         (F.lit(1.0) if weight is None else quoted(weight)).cast("double").alias("weight"),
     )
 

@@ -296,25 +296,25 @@ class Stacked(
             regParam=self.getOrDefault(self.regParam),
             tol=1e-5,
         )
-        if self.getOrDefault(self.metric) == "accuracy":
-            accurate: LogisticRegressionModel = fit_folds([learner], answers, rows)[0][0]
-            return accurate
-        folds = self.getOrDefault(self.numFolds)
-        *by_fold, (top,) = fit_folds([learner], answers, rows, _FOLD, folds)
-        # Probabilities of rows that a second level was fitted on are too good, most of all if the
-        # rows are few, so each fold gets those of a second level without it.
-        unseen = [
-            model.transform(answers.where(F.col(_FOLD) == fold)).select(
-                label, to_vector(_padded("probability", classes)).alias("probability")
-            )
-            for fold, (model,) in enumerate(by_fold)
-        ]
-        found = margins(reduce(DataFrame.union, unseen), label, "probability", classes)
-        offsets = best_offsets(*found)
-        logger.info("%s: offsets of log-probability %s", self.uid, offsets.tolist())
-        top._set(thresholds=np.exp(-offsets).tolist())
-        fitted: LogisticRegressionModel = top
-        return fitted
+        folds = (
+            self.getOrDefault(self.numFolds) if self.getOrDefault(self.metric) == "macroF1" else 0
+        )
+        found = fit_folds([learner], answers, rows, _FOLD, folds)
+        top: LogisticRegressionModel = found[-1][0]
+        if folds:
+            # Probabilities of rows that a second level was fitted on are too good, most of all if
+            # the rows are few, so each fold gets those of a second level without it.
+            unseen = [
+                model.transform(answers.where(F.col(_FOLD) == fold)).select(
+                    label, to_vector(_padded("probability", classes)).alias("probability")
+                )
+                for fold, (model,) in enumerate(found[:-1])
+            ]
+            cells = margins(reduce(DataFrame.union, unseen), label, "probability", classes)
+            offsets = best_offsets(*cells)
+            logger.info("%s: offsets of log-probability %s", self.uid, offsets.tolist())
+            top._set(thresholds=np.exp(-offsets).tolist())
+        return top
 
 
 class StackedModel(Stage, Model, _Columns, MLReadable["StackedModel"], MLWritable):

@@ -4,15 +4,13 @@ Each row that is read is either a review, typed and with an id, or a rejected ro
 and its raw content. No row is dropped silently: reviews + rejected = rows read.
 """
 
-import re
-
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from spark_sentiment.core import is_name, listed, quoted, refuse_stream
 from spark_sentiment.errors import SchemaError
-from spark_sentiment.reviews.ratings import RatingScale
+from spark_sentiment.reviews.ratings import RatingScale, is_number
 from spark_sentiment.reviews.results import ReadResult
 from spark_sentiment.reviews.schema import (
     REJECTED,
@@ -25,9 +23,8 @@ from spark_sentiment.reviews.schema import (
 
 _CONTENT = [name for name in REVIEWS.names if name != "review_id"]
 _TRIMMED = {"review_id", "product_id", "division", "department", "class_name"}
-_RANGES = {"age": (0, 150), "positive_feedback_count": (0, 2**31 - 1)}
-
-_NUMBER = r"\s*[-+]?(?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)\s*"
+RANGES = {"age": (0, 150), "positive_feedback_count": (0, 2**31 - 1)}
+"""Lowest and highest value of columns that are whole numbers."""
 
 
 def from_frame(
@@ -73,17 +70,11 @@ def from_frame(
     (5, 'review_text: missing')
     """
     refuse_stream(df, "from_frame")
-    if columns is None:
-        found = {name: name for name in REVIEWS.names if name in df.columns}
-        columns = {"review_text": "review_text", **found}
-    mapping = ColumnMapping.of(columns)
+    mapping = ColumnMapping.among(df.columns) if columns is None else ColumnMapping.of(columns)
     at = positions(source, df.columns, mapping, require_rating)
     strings = {}
     for ours in REVIEWS.names:
-        if ours not in at:
-            strings[ours] = F.lit(None).cast("string")
-            continue
-        fields = [df.schema.fields[i] for i in at[ours]]
+        fields = [df.schema.fields[i] for i in at.get(ours, ())]
         for field in fields:
             if not isinstance(field.dataType, T.StringType | T.NumericType | T.BooleanType):
                 raise SchemaError(
@@ -145,7 +136,7 @@ def positions(
 
 def is_header(cells: list[str]) -> bool:
     """Tell whether the cells of a line can be names of columns: short texts, none a number."""
-    return not any(re.fullmatch(_NUMBER, cell) or not is_name(cell) for cell in cells)
+    return not any(is_number(cell) or not is_name(cell) for cell in cells)
 
 
 def told_header(cells: list[str]) -> str:
@@ -153,7 +144,7 @@ def told_header(cells: list[str]) -> str:
     if is_header(cells):
         return listed(cells)
     longest = max(map(len, cells))
-    numbers = sum(re.fullmatch(_NUMBER, cell) is not None for cell in cells)
+    numbers = sum(map(is_number, cells))
     return (
         f"{len(cells):,} cells, {numbers:,} of them numbers, the longest of {longest:,} characters"
     )
@@ -203,7 +194,7 @@ def sorted_out(
             F.col("rating").isNotNull() & typed["rating"].isNull(), f"rating: not in {scale.span}"
         )
     )
-    for name, (low, high) in _RANGES.items():
+    for name, (low, high) in RANGES.items():
         whole = _whole(name)
         inside = whole.between(low, high)
         span = f"{low}..{high}"

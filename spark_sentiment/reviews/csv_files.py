@@ -6,7 +6,7 @@ the raw text of each record with the text that its fields would be written as.
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
@@ -84,6 +84,28 @@ class Dialect:
             raise ConfigError(
                 f"reviews: delimiter {self.delimiter!r} is also quote or escape; name another one"
             )
+
+    def records(self, lines: Iterable[str]) -> Iterator[list[str]]:
+        r"""Parse lines as Python does; a record of several lines takes them all.
+
+        Raises
+        ------
+        csv.Error
+            If a field is above the limit of Python's parser.
+
+        Examples
+        --------
+        >>> list(Dialect(delimiter=";").records(['a;"b\n', 'c"\n']))
+        [['a', 'b\nc']]
+        """
+        doubled = self.escape == self.quote
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quote,
+            escapechar=None if doubled else self.escape,
+            doublequote=doubled,
+        )
 
 
 def read_reviews(
@@ -201,12 +223,7 @@ def read_reviews(
     mapping = ColumnMapping.of(columns)
     table = open_csv(spark, path, Dialect(delimiter, quote, escape or "", header), encoding)
     at = positions(table.first, table.names, mapping, require_rating, first_line=header)
-    strings = {
-        ours: joined([F.col(f"_{i}") for i in at[ours]])
-        if ours in at
-        else F.lit(None).cast("string")
-        for ours in REVIEWS.names
-    }
+    strings = {ours: joined([F.col(f"_{i}") for i in at.get(ours, ())]) for ours in REVIEWS.names}
     rows = table.rows.select(
         *(column.alias(ours) for ours, column in strings.items()),
         "reason",
@@ -378,7 +395,7 @@ def open_csv(
     spark: SparkSession, path: str | Sequence[str], dialect: Dialect, encoding: str | None
 ) -> CsvTable:
     """Find CSV files, read their headers and return their records, which no job has read yet."""
-    paths = [path] if isinstance(path, str) else list(path)
+    paths = files.listed(path)
     found, patterns = files.find_files(spark, paths, "CSV")
     starts = files.read_starts(spark, found)
     if not starts:
@@ -461,16 +478,8 @@ def _first_record(text: str, dialect: Dialect) -> _Head | None:
             yield line
         exhausted = True
 
-    doubled = dialect.escape == dialect.quote
-    reader = csv.reader(
-        lines(),
-        delimiter=dialect.delimiter,
-        quotechar=dialect.quote,
-        escapechar=None if doubled else dialect.escape,
-        doublequote=doubled,
-    )
     try:
-        cells = next(filter(None, reader), None)
+        cells = next(filter(None, dialect.records(lines())), None)
     except csv.Error:  # a cell above the limit of Python's parser
         return None
     # The parser asks for more lines only while a quote is open.

@@ -26,6 +26,17 @@ FALLBACK = "windows-1252"
 """Encoding of a file that is not in UTF-8 and has no byte order mark."""
 
 
+def listed(path: str | Sequence[str]) -> list[str]:
+    """Return one path or several as a list.
+
+    Examples
+    --------
+    >>> listed("a.csv"), listed(("a.csv", "b.csv"))
+    (['a.csv'], ['a.csv', 'b.csv'])
+    """
+    return [path] if isinstance(path, str) else list(path)
+
+
 def told(paths: Sequence[str]) -> str:
     """Name paths for a message: all of them if they are few.
 

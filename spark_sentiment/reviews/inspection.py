@@ -1,6 +1,5 @@
 """Look at a sample of other people's reviews, and guess how to read them."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +10,16 @@ from pyspark.sql import types as T
 from spark_sentiment.core import is_name, jvm
 from spark_sentiment.errors import DataError
 from spark_sentiment.reviews import files
-from spark_sentiment.reviews.checks import from_frame
+from spark_sentiment.reviews.checks import RANGES, from_frame
 from spark_sentiment.reviews.labels import SENTIMENTS
 from spark_sentiment.reviews.public_names import OUR_NAMES, POINTS, simple
-from spark_sentiment.reviews.ratings import RatingScale
+from spark_sentiment.reviews.ratings import RatingScale, as_number, is_number
 from spark_sentiment.reviews.results import ReadCounts
 from spark_sentiment.reviews.samples import Sample, of_csv, of_json, of_table
 from spark_sentiment.reviews.schema import REVIEWS, WOMENS_CLOTHING, Columns
 from spark_sentiment.reviews.sources import folder_of, read_parquet
 
 _FILES, _MOST_FACETS = 8, 50
-_NUMBER = re.compile(r"[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)")
 _YES_NO = {"0", "1", "0.0", "1.0", "true", "false", "yes", "no", "y", "n", "t", "f"}
 _DEFAULT = {ours: theirs[0] for ours, theirs in WOMENS_CLOTHING.named().items()}
 _LONG = 20  # mean number of characters from which a column may hold the reviews' texts
@@ -118,7 +116,7 @@ def inspect_reviews(spark: SparkSession, path: str | Sequence[str]) -> Inspectio
     >>> inspect_reviews(spark, str(file)).settings["reviews.columns"]
     {'review_text': 'Review', 'rating': 'Score'}
     """
-    paths = [path] if isinstance(path, str) else list(path)
+    paths = files.listed(path)
     if len(paths) == 1 and jvm.file_exists(spark, f"{paths[0].rstrip('/')}/_delta_log"):
         table = spark.read.format("delta").load(paths[0])
         return _looked(spark, of_table(table, "delta", "a Delta table"))
@@ -179,7 +177,7 @@ def _are_folders(found: Sequence[str]) -> bool:
 
 def _of_folders(found: Sequence[str]) -> Inspection:
     scale = RatingScale()
-    stars = {**{str(n): n for n in range(1, 6)}}
+    stars = {str(n): n for n in range(1, 6)}
     names = scale.classes()
     classes = [0] * len(SENTIMENTS)
     others = 0
@@ -187,7 +185,7 @@ def _of_folders(found: Sequence[str]) -> Inspection:
         if folder in names:
             classes[SENTIMENTS.index(names[folder])] += n
         elif folder in stars:
-            classes[(stars[folder] > 2) + (stars[folder] > 3)] += n
+            classes[_class_of_stars(stars[folder])] += n
         else:
             others += n
     reasons = {"rating: not a number or a class": others} if others else {}
@@ -201,12 +199,18 @@ def _of_folders(found: Sequence[str]) -> Inspection:
     )
 
 
+def _class_of_stars(stars: int) -> int:
+    """Return the class of whole stars by the default bounds, as an index into `SENTIMENTS`."""
+    return (stars > 2) + (stars > 3)
+
+
 # Columns
 
 
 def _looked(spark: SparkSession, sample: Sample) -> Inspection:
     """Find the columns of the sample, and check its rows with them."""
-    columns = _columns(sample)
+    values = [sample.values(i) for i in range(len(sample.names))]
+    columns = _columns(sample, values)
     scale, names, advice = _rating(sample, columns.get("rating"))
     mapping: dict[str, str | Sequence[str] | None] = {
         ours: sample.names[at[0]] if len(at) == 1 else [sample.names[i] for i in at]
@@ -223,11 +227,11 @@ def _looked(spark: SparkSession, sample: Sample) -> Inspection:
     described = tuple(
         ColumnFound(
             name if is_name(name) else f"column {i + 1}",
-            len(sample.values(i)) / max(len(sample.rows), 1),
-            _described(sample.values(i)),
+            len(cells) / max(len(sample.rows), 1),
+            _described(cells),
             used.get(i, ""),
         )
-        for i, name in enumerate(sample.names)
+        for i, (name, cells) in enumerate(zip(sample.names, values, strict=True))
     )
     twice = [name for name in mapping.values() if sample.names.count(str(name)) > 1]
     if twice:
@@ -244,10 +248,9 @@ def _looked(spark: SparkSession, sample: Sample) -> Inspection:
     )
 
 
-def _columns(sample: Sample) -> dict[str, list[int]]:
+def _columns(sample: Sample, values: Sequence[list[str]]) -> dict[str, list[int]]:
     """Find the columns of the sample that have a meaning for us: our name -> places."""
     keys = [simple(name) for name in sample.names]
-    values = [sample.values(i) for i in range(len(keys))]
     long = {i: _mean_length(cells) for i, cells in enumerate(values) if not _are_numbers(cells)}
     found: dict[str, list[int]] = {}
     for pair in _PAIRS:
@@ -281,10 +284,10 @@ def _can_be(ours: str, cells: list[str], sample: Sample) -> bool:
         return _are_numbers(cells) or len({cell.lower() for cell in cells}) <= 6
     if ours == "review_id":
         return len(set(cells)) == len(cells) == len(sample.rows)
-    if ours in ("age", "positive_feedback_count"):
-        most = 150 if ours == "age" else 2**31 - 1
-        numbers = [_number(cell) for cell in cells] if _are_numbers(cells) else [-1.0]
-        return all(0 <= number <= most and number == int(number) for number in numbers)
+    if ours in RANGES:
+        low, high = RANGES[ours]
+        numbers = [as_number(cell) for cell in cells] if _are_numbers(cells) else [-1.0]
+        return all(low <= number <= high and number == int(number) for number in numbers)
     if ours == "recommended":
         return {cell.lower() for cell in cells} <= _YES_NO
     if ours in ("division", "department", "class_name"):  # these are facets, which have few values
@@ -296,12 +299,8 @@ def _mean_length(cells: list[str]) -> float:
     return sum(map(len, cells)) / len(cells) if cells else 0.0
 
 
-def _number(cell: str) -> float:
-    return float(cell.replace(",", "."))
-
-
 def _are_numbers(cells: list[str]) -> bool:
-    return bool(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
+    return bool(cells) and all(map(is_number, cells))
 
 
 def _rates(cells: list[str]) -> bool:
@@ -345,7 +344,7 @@ def _rating(
                 "labels.names, such as {good: positive, bad: negative}"
             ],
         )
-    numbers = [_number(cell) for cell in cells]
+    numbers = [as_number(cell) for cell in cells]
     low, high = min(numbers), max(numbers)
     # Up to three values are classes, unless their column is named as stars or points are.
     if len(set(numbers)) <= 3 and low < high and simple(name) not in POINTS:
@@ -366,7 +365,7 @@ def _described(cells: list[str]) -> str:
         return "empty"
     kinds = {cell.lower() for cell in cells}
     if _are_numbers(cells):
-        numbers = [_number(cell) for cell in cells]
+        numbers = [as_number(cell) for cell in cells]
         return f"numbers {min(numbers):,.10g} to {max(numbers):,.10g}"
     if all(RatingScale().holds(kind) for kind in kinds):
         return f"classes {', '.join(sorted(kinds))}"
@@ -391,5 +390,5 @@ def _counted(
         if row.reason is not None:
             reasons[row.reason] += row["count"]
         elif row.rating is not None:
-            classes[(row.rating > 2) + (row.rating > 3)] += row["count"]
+            classes[_class_of_stars(row.rating)] += row["count"]
     return ReadCounts(len(sample.rows), dict(reasons.most_common())), tuple(classes)

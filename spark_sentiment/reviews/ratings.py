@@ -21,6 +21,28 @@ _STARS = dict(zip(SENTIMENTS, (1, 3, 5), strict=True))
 _NUMBER = r"^[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)$"
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number; its fraction may follow a comma.
+
+    Examples
+    --------
+    >>> is_number(" 4,5 "), is_number("4 of 5")
+    (True, False)
+    """
+    return re.fullmatch(_NUMBER, text.strip()) is not None
+
+
+def as_number(text: str) -> float:
+    """Return the number that a text is; see `is_number`.
+
+    Examples
+    --------
+    >>> as_number("4,5")
+    4.5
+    """
+    return float(text.replace(",", "."))
+
+
 @dataclass(frozen=True)
 class RatingScale:
     """The ratings of other data, and how they become whole stars from 1 to 5.
@@ -108,12 +130,9 @@ class RatingScale:
         >>> RatingScale().holds("Positive"), RatingScale().holds("4.5"), RatingScale().holds("6")
         (True, True, False)
         """
-        written = value.strip().lower()
-        if written in self.classes():
+        if value.strip().lower() in self.classes():
             return True
-        return bool(re.match(_NUMBER, written)) and (
-            self.low <= float(written.replace(",", ".")) <= self.high
-        )
+        return is_number(value) and self.low <= as_number(value) <= self.high
 
     def is_rating(self, value: Column) -> Column:
         """Tell whether a string is a number or the name of a class."""

@@ -5,6 +5,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -15,6 +16,7 @@ from pyspark.sql import types as T
 from spark_sentiment.core import quoted
 from spark_sentiment.errors import DataError
 from spark_sentiment.reviews.checks import is_header
+from spark_sentiment.reviews.csv_files import Dialect
 from spark_sentiment.reviews.public_names import OUR_NAMES, simple
 from spark_sentiment.reviews.ratings import RatingScale
 
@@ -79,49 +81,36 @@ def _as_text(value: object) -> str | None:
 
 def of_csv(texts: Sequence[str], about: str) -> Sample:
     """Take the first records of CSV files; find delimiter, escape and header."""
-    dialects = [(mark, escape) for mark in _DELIMITERS for escape in (None, "\\")]
-    parsed = {each: list(islice(_records(texts[0], *each), _ROWS)) for each in dialects}
+    dialects = [Dialect(mark, escape=escape) for mark in _DELIMITERS for escape in ('"', "\\")]
+    parsed = {each: list(islice(_records(texts[0], each), _ROWS)) for each in dialects}
     # The dialect under which most records have the same number of fields; of these, the one with
     # the most fields. A dialect with an escape must be better than the one without.
-    best = max(dialects, key=lambda each: (*_regular(parsed[each]), each[1] is None))
-    delimiter, escape = best
+    best = max(dialects, key=lambda each: (*_regular(parsed[each]), each.escape == each.quote))
     first = parsed[best][0] if parsed[best] else []
     header = _names_columns(first, parsed[best][1:])
     names = first if header else [f"_c{i}" for i in range(len(first))]
     names = [name or f"_c{i}" for i, name in enumerate(names)]
     rows: list[list[str]] = []
     for text in texts:
-        rows += islice(_records(text, delimiter, escape), int(header), _ROWS - len(rows) + header)
+        rows += islice(_records(text, best), int(header), _ROWS - len(rows) + header)
     cells = [tuple(cell[:_CHARACTERS] for cell in row) for row in rows if len(row) == len(names)]
-    form = "tsv" if delimiter == "\t" else "csv"
+    form = "tsv" if best.delimiter == "\t" else "csv"
     settings: dict[str, object] = {} if form == "csv" else {"reviews.format": form}
-    if delimiter not in ",\t":
-        settings["reviews.delimiter"] = delimiter
-    if escape:
-        settings["reviews.escape"] = escape
+    if best.delimiter not in ",\t":
+        settings["reviews.delimiter"] = best.delimiter
+    if best.escape != best.quote:
+        settings["reviews.escape"] = best.escape
     if not header:
         settings["reviews.header"] = False
-    shown = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}[delimiter]
+    shown = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}[best.delimiter]
     head = "with" if header else "without"
     return Sample(form, f"{about}, {shown}, {head} a header", names, list(cells), settings)
 
 
-def _records(text: str, delimiter: str, escape: str | None) -> Iterator[list[str]]:
-    reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=delimiter,
-        escapechar=escape,
-        doublequote=escape is None,
-    )
-    while True:
-        try:
-            record = next(reader, None)
-        except csv.Error:  # a field above the limit of Python's parser
-            return
-        if record is None:
-            return
-        if record:
-            yield record
+def _records(text: str, dialect: Dialect) -> Iterator[list[str]]:
+    """Yield the records that are not empty, up to one that Python's parser cannot read."""
+    with suppress(csv.Error):
+        yield from filter(None, dialect.records(io.StringIO(text, newline="")))
 
 
 def _regular(records: Sequence[Sequence[str]]) -> tuple[bool, float, int]:

@@ -1,6 +1,6 @@
 """The schema of reviews, and the mapping of the columns of other data to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -124,6 +124,18 @@ department, class_name : str, optional
             raise ConfigError("columns: 'review_text' must name the column that holds the text")
         return cls(**given)
 
+    @classmethod
+    def among(cls, names: Collection[str]) -> "ColumnMapping":
+        """Return the mapping of data that has our names; it holds those of `names` that are ours.
+
+        Examples
+        --------
+        >>> ColumnMapping.among(["rating", "price"]).named()
+        {'review_text': ('review_text',), 'rating': ('rating',)}
+        """
+        ours = {name: name for name in REVIEWS.names if name in names}
+        return cls.of({"review_text": "review_text", **ours})
+
     def named(self) -> dict[str, tuple[str, ...]]:
         """Return our names -> their names, without columns left out, in the order of `REVIEWS`.
 
@@ -160,7 +172,12 @@ OURS = ColumnMapping(**{name: name for name in REVIEWS.names})
 
 
 def joined(columns: Sequence[Column]) -> Column:
-    """Join the string columns of one text by line breaks; blank ones are left out."""
+    """Join the string columns of one text by line breaks; blank ones are left out.
+
+    A single column does not change; without any column, the result is null.
+    """
+    if not columns:
+        return F.lit(None).cast("string")
     if len(columns) == 1:
         return columns[0]
     return F.concat_ws("\n", *(F.when(column.rlike(VISIBLE), column) for column in columns))

@@ -71,16 +71,13 @@ def read_json(
     >>> found.reviews.head().rating, found.rejected.head().reason
     (5, 'record: not a JSON object')
     """
-    paths = [path] if isinstance(path, str) else list(path)
+    paths = files.listed(path)
     found, patterns = files.find_files(spark, paths, "JSON")
     keys = _keys(files.read_starts(spark, found[:8]).values())
-    if columns is None:
-        ours = {name: name for name in REVIEWS.names if name in keys}
-        columns = {"review_text": "review_text", **ours}
-    mapping = ColumnMapping.of(columns)
+    mapping = ColumnMapping.among(keys) if columns is None else ColumnMapping.of(columns)
     named = mapping.named()
     if keys:
-        needed = ColumnMapping(**{name: named[name] for name in _NEEDED if name in named})  # type: ignore[arg-type]
+        needed = ColumnMapping.of({name: getattr(mapping, name) for name in _NEEDED})
         positions(f"the first lines of {files.told(paths)}", keys, needed, require_rating)
     theirs = list(dict.fromkeys(name for names in named.values() for name in names))
     schema = T.StructType([T.StructField(name, T.StringType()) for name in [*theirs, _RAW]])
@@ -94,11 +91,7 @@ def read_json(
     broken = made_valid(F.col(_RAW).cast("binary"))
     rows = scan.select(
         *(
-            (
-                joined([quoted(theirs) for theirs in named[name]])
-                if name in named
-                else F.lit(None).cast("string")
-            ).alias(name)
+            joined([quoted(theirs) for theirs in named.get(name, ())]).alias(name)
             for name in REVIEWS.names
         ),
         F.when(F.col(_RAW).isNotNull(), "record: not a JSON object").alias("reason"),
@@ -167,7 +160,7 @@ def read_folders(
     >>> read_folders(spark, str(folder)).reviews.head().rating
     5
     """
-    paths = [path] if isinstance(path, str) else list(path)
+    paths = files.listed(path)
     found, patterns = files.find_files(spark, paths, "text", nested=True)
     scale = scale or RatingScale()
     if require_rating and not any(scale.holds(folder_of(file)) for file in found):
@@ -237,7 +230,7 @@ def read_parquet(spark: SparkSession, path: str | Sequence[str]) -> DataFrame:
     >>> read_parquet(spark, folder).count()
     3
     """
-    paths = [path] if isinstance(path, str) else list(path)
+    paths = files.listed(path)
     patterns = files.as_patterns(spark, paths)
     with reading_errors(files.told(paths), rows=False):
         return spark.read.parquet(*patterns)
