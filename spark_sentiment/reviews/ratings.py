@@ -18,6 +18,7 @@ CLASS_NAMES = {
 """Names of classes that need no explanation, in lower case -> the class."""
 
 _STARS = dict(zip(SENTIMENTS, (1, 3, 5), strict=True))
+_BLANK = " \t\r\n"
 _NUMBER = r"^[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)$"
 
 
@@ -136,11 +137,11 @@ class RatingScale:
 
     def is_rating(self, value: Column) -> Column:
         """Tell whether a string is a number or the name of a class."""
-        return self._named(value).isNotNull() | F.btrim(value).rlike(_NUMBER)
+        return self._named(value).isNotNull() | F.btrim(value, F.lit(_BLANK)).rlike(_NUMBER)
 
     def stars(self, value: Column) -> Column:
         """Return the stars, 1 to 5, of a string; null if it has none or is outside the scale."""
-        written = F.btrim(value)
+        written = F.btrim(value, F.lit(_BLANK))
         number = F.when(written.rlike(_NUMBER), F.translate(written, ",", ".").cast("double"))
         # Rounding removes errors of the last digits, so that the ends of the parts are exact.
         part = F.round((number - self.low) * 5 / (self.high - self.low), 9)
@@ -150,4 +151,4 @@ class RatingScale:
     def _named(self, value: Column) -> Column:
         pairs = [(name, _STARS[its]) for name, its in self.classes().items()]
         known = F.create_map(*(F.lit(item) for pair in pairs for item in pair))
-        return F.try_element_at(known, F.lower(F.btrim(value)))
+        return F.try_element_at(known, F.lower(F.btrim(value, F.lit(_BLANK))))

@@ -51,6 +51,10 @@ def test_names_of_classes_are_known_in_any_case(spark: SparkSession) -> None:
     assert stars(spark, RatingScale(), *written) == [5, 1, 3, 5, 3, 1, None]
 
 
+def test_blanks_around_a_rating_do_not_count(spark: SparkSession) -> None:
+    assert stars(spark, RatingScale(), "\t4", "4 \r\n", "\tpos ") == [4, 4, 5]
+
+
 def test_other_names_come_before_numbers(spark: SparkSession) -> None:
     scale = RatingScale(names={"0": "negative", "4": "positive", "Dobra": "positive"})
     assert stars(spark, scale, "0", "4", "dobra", "3") == [1, 5, 5, 3]
