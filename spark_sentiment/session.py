@@ -152,7 +152,7 @@ def get_session(
     >>> get_session("notebook").version.startswith("3.5")
     True
     """
-    active = SparkSession.getActiveSession()
+    active = jvm.current_session()
     if active is None:
         active = _built(app, master, conf or {}, packages, sagemaker, expected_rows)
     jvm.remember_classes(active)

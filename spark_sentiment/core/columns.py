@@ -8,7 +8,7 @@ from pyspark.errors import IllegalArgumentException
 from pyspark.ml import Pipeline
 from pyspark.ml.linalg import VectorUDT
 from pyspark.ml.wrapper import JavaParams
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, NumericType, StringType, StructField, StructType
 
@@ -161,7 +161,7 @@ def schema_after(stage: Any, schema: StructType) -> StructType:
     if hasattr(stage, "transformSchema"):
         declared: StructType = stage.transformSchema(schema)
         return declared
-    session = SparkSession.getActiveSession()
+    session = jvm.current_session()
     if session is None or stage._java_obj is None:
         return schema
     stage._transfer_params_to_java()

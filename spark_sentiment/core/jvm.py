@@ -51,6 +51,22 @@ class FileState(NamedTuple):
 # Classes and errors
 
 
+def current_session() -> SparkSession | None:
+    """Return the active session of this thread, otherwise the process's; None without a session.
+
+    Java has an active session for each of its threads. A Python thread that has not used Spark yet,
+    or whose connection to Java is a new one, has none there.
+
+    Examples
+    --------
+    >>> current_session() is not None
+    True
+    """
+    if SparkContext._active_spark_context is None:
+        return None
+    return SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
+
+
 def java_view(spark: SparkSession) -> Any:
     """Return py4j's view of the JVM, which finds classes by name: ``view.java.lang.System``."""
     return spark._jvm

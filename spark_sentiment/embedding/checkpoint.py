@@ -122,7 +122,7 @@ def locate(path: str | None, spark: SparkSession | None = None) -> Path:
             )
         return Path(found.origin).parent / "model"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", path):
-        session = spark or SparkSession.getActiveSession()
+        session = spark or jvm.current_session()
         if session is None:
             raise CheckpointError(
                 f"checkpoint {path}: a remote folder is read by Spark's Hadoop FileSystem, and no "

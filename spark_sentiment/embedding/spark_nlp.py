@@ -108,7 +108,7 @@ def spark_nlp_chain(
     plain text. Use this chain in a Pipeline whose other stages are Spark NLP's. `BertEmbeddings`
     gives the same vectors and is faster.
     """
-    spark = SparkSession.getActiveSession()
+    spark = jvm.current_session()
     if spark is None:
         raise SetupError("Spark NLP: no Spark session is active; start one with spark_nlp_conf()")
     base, annotator = _annotators(spark)

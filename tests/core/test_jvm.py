@@ -1,6 +1,7 @@
 """What the library asks of Java: classes, files, detached plans."""
 
 import gzip
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,11 @@ def test_the_causes_of_javas_errors_are_listed(spark: SparkSession) -> None:
     kind, message = next(jvm.java_causes(caught.value))
     assert kind == "java.lang.NumberFormatException"
     assert "x" in message
+
+
+def test_a_thread_that_has_no_active_session_has_the_one_of_the_process(
+    spark: SparkSession,
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(SparkSession.getActiveSession).result() is None
+        assert pool.submit(jvm.current_session).result() is spark

@@ -352,7 +352,7 @@ class TestRefusals:
     def test_missing_folder_package_or_session(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(CheckpointError, match="/no/where: there is no such folder"):
             convert("/no/where")
-        monkeypatch.setattr(checkpoint.SparkSession, "getActiveSession", lambda: None)
+        monkeypatch.setattr(checkpoint.jvm, "current_session", lambda: None)
         with pytest.raises(CheckpointError, match="no Spark session is active"):
             convert("s3a://bucket/model")
         monkeypatch.setattr(checkpoint, "PACKAGE", "no_such_package")

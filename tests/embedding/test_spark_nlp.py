@@ -52,6 +52,7 @@ print(json.dumps({"cosines": cosines, "null": rows[-1].vector is None}))
 
 
 @pytest.mark.jars
+@pytest.mark.long
 def test_vectors_of_spark_nlp_are_ours(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "saved")],

@@ -134,6 +134,7 @@ def test_the_same_without_a_run_id_is_the_run_that_has_finished(
     assert "run first has finished before (--set run.id=NAME runs it again)" in again.err
 
 
+@pytest.mark.long
 def test_a_lost_model_is_made_again_and_nothing_else(tables: Tables, base: Path) -> None:
     names = set(TABLES) - {"runs"}
     before = {name: tables.last_version(name) for name in names}
@@ -143,6 +144,7 @@ def test_a_lost_model_is_made_again_and_nothing_else(tables: Tables, base: Path)
     assert {name: tables.last_version(name) for name in names} == before
 
 
+@pytest.mark.long
 def test_a_folder_that_holds_the_model_of_a_later_run_is_written_again(base: Path) -> None:
     said = base / "models" / "first" / "model_fingerprint.txt"
     own = said.read_text()
@@ -206,6 +208,7 @@ def test_the_saved_model_scores_new_reviews(
     }
 
 
+@pytest.mark.long
 def test_the_saved_model_works_without_the_jobs(base: Path, spark: SparkSession) -> None:
     model = PipelineModel.load(f"{base}/models/first")
     new = spark.createDataFrame(

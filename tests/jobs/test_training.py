@@ -97,6 +97,7 @@ def test_the_digest_does_not_depend_on_files_and_partitions(
     assert one.digest == many.digest
 
 
+@pytest.mark.long
 def test_the_same_reviews_in_any_format_are_the_same_input(
     tmp_path: Path, spark: SparkSession
 ) -> None:

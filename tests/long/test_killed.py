@@ -107,6 +107,7 @@ def test_a_killed_write_leaves_the_tables_and_the_next_run_completes(
     assert [(row.run_id, row.status) for row in last_rows(tables).collect()] == [("r2", "finished")]
 
 
+@pytest.mark.long
 def test_a_killed_first_write_leaves_no_table_and_the_next_run_makes_it(
     spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -109,6 +109,7 @@ def vectors(spark: SparkSession) -> DataFrame:
 
 
 class TestSameAsInRealTime:
+    @pytest.mark.long
     def test_dense_sparse_and_missing_vectors(
         self, aws: StandIn, s3: Any, fitted: Callable[[str], Model], vectors: DataFrame
     ) -> None:
