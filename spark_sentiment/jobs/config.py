@@ -192,9 +192,11 @@ class Bias(_Section):
 
 
 class Score(_Section):
-    """Model that jobs/score.py loads."""
+    """Model that jobs/score.py loads, and the way in which it takes the reviews."""
 
     model: Name | None
+    stream: Literal["available", "continuous"] | None
+    files_per_batch: Annotated[int, Field(ge=1)]
 
 
 class Table(_Section):

@@ -144,6 +144,7 @@ def run(
     def work() -> int:
         conf = config.load(given.conf, given.settings)
         steps = Steps()
+        reads, endless = name in _READ_REVIEWS, conf.score.stream == "continuous"
         with steps("starting Spark"):
             spark = get_session(
                 f"spark_sentiment {name}",
@@ -151,7 +152,7 @@ def run(
                 conf.spark.conf,
                 conf.spark.packages,
                 sagemaker=conf.trainer == "sagemaker",
-                expected_rows=expected_rows(conf.reviews) if name in _READ_REVIEWS else None,
+                expected_rows=expected_rows(conf.reviews) if reads and not endless else None,
             )
         given.main(conf, spark, steps)
         return OK

@@ -158,7 +158,11 @@ def _learn(
         opened = beside.start(_open, run, attempt, steps)
         prepared = training.prepare(conf, ingested.found.reviews, steps)
         opened.result()
-        keep = partial(workspace.keep_reviews, update=workspace.has_own_ids(conf.reviews))
+        keep = partial(
+            workspace.keep_reviews,
+            update=workspace.has_own_ids(conf.reviews),
+            fingerprint=run.fingerprint,
+        )
         beside.start(keep, run, ingested.found, ingested.counts, steps)
         rows = prepared.rows
         beside.start(training.keep_features, run, rows, conf.split, steps)

@@ -1,5 +1,7 @@
 """Open what a job uses: reviews, tables, run id, models and kept embeddings."""
 
+import hashlib
+import json
 import re
 import secrets
 from collections.abc import Callable
@@ -136,16 +138,24 @@ def has_own_ids(reviews: Reviews) -> bool:
 
 
 def keep_reviews(
-    run: Run, found: ReadResult, intake: ReadCounts, steps: Steps, *, update: bool
+    run: Run,
+    found: ReadResult,
+    intake: ReadCounts,
+    steps: Steps,
+    *,
+    update: bool,
+    fingerprint: str,
+    batch: int | None = None,
 ) -> None:
     """Write what was read: usable rows to ``reviews``, the others to ``reviews_rejected``.
 
     With `update`, a review whose id is known replaces the review in the table if it differs. If no
-    row was rejected, ``reviews_rejected`` is not written.
+    row was rejected, ``reviews_rejected`` is not written. `fingerprint` and `batch` are those of
+    `Run.append`.
     """
     with steps("writing reviews"), side_by_side(run.tables.spark) as beside:
         if intake.rejected:
-            append = partial(run.append, fingerprint=run.fingerprint)
+            append = partial(run.append, fingerprint=fingerprint, batch=batch)
             beside.start(append, "reviews_rejected", found.rejected)
         run.merge("reviews", found.reviews, ["review_id"], update=update)
 
@@ -194,6 +204,21 @@ def check_model_folder(spark: SparkSession, key: str, path: str) -> None:
             f"{key}: {path} has the character '{found[0]}', and Spark does not load a model from "
             "such a folder; name a folder without any of { } [ ] * ? \\ : and comma"
         )
+
+
+def stream_folder(conf: Config, name: str) -> str:
+    """Return the folder of the progress of the stream of run `name`."""
+    return f"{conf.output.base.rstrip('/')}/_streams/{name}"
+
+
+def stream_id(spark: SparkSession, conf: Config) -> str:
+    """Return the configured id of a run, or an id that is the same for the same input."""
+    if conf.run.id:
+        return conf.run.id
+    path = conf.reviews.path or []
+    given = sorted([path] if isinstance(path, str) else path)
+    places = [jvm.absolute_path(spark, each) for each in given]
+    return f"stream-{hashlib.sha256(json.dumps(places).encode()).hexdigest()[:12]}"
 
 
 def checkpoint_folder(conf: Config, name: str) -> str:

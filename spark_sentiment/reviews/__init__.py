@@ -4,11 +4,12 @@
 `from_frame` any table; all return unusable rows separately, with the reason. `RatingScale` says how
 other data rates; `inspect_reviews` looks at a sample, and guesses how to read the data. `read_csv`
 and `read_parquet` read tables that are not reviews; `reading_errors` names the file that an action
-on them cannot read. `generate_reviews` generates synthetic reviews with a known bias.
-`RatingLabeler` turns a rating into a class. `split_by_text` splits a table so that equal texts stay
-together.
+on them cannot read. `new_files` yields the new files of a folder, batch by batch.
+`generate_reviews` generates synthetic reviews with a known bias. `RatingLabeler` turns a rating
+into a class. `split_by_text` splits a table so that equal texts stay together.
 """
 
+from spark_sentiment.reviews.arrivals import Batch, new_files
 from spark_sentiment.reviews.checks import from_frame
 from spark_sentiment.reviews.csv_files import read_csv, read_reviews, write_csv
 from spark_sentiment.reviews.faults import reading_errors
@@ -27,6 +28,7 @@ __all__ = [
     "REVIEWS",
     "SENTIMENTS",
     "WOMENS_CLOTHING",
+    "Batch",
     "ColumnFound",
     "ColumnMapping",
     "Inspection",
@@ -37,6 +39,7 @@ __all__ = [
     "from_frame",
     "generate_reviews",
     "inspect_reviews",
+    "new_files",
     "read_csv",
     "read_folders",
     "read_json",

@@ -1,6 +1,7 @@
 """The result of a reader: reviews, rejected rows, and their counts."""
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -37,6 +38,11 @@ class ReadCounts:
     def reviews(self) -> int:
         """Number of usable rows."""
         return self.read - self.rejected
+
+    def __add__(self, other: "ReadCounts") -> "ReadCounts":
+        """Return the counts of two readings together."""
+        reasons = Counter(self.reasons) + Counter(other.reasons)
+        return ReadCounts(self.read + other.read, dict(reasons.most_common()))
 
     def __str__(self) -> str:
         why = "".join(f"; {reason} ({count:,})" for reason, count in self.reasons.items())
@@ -117,13 +123,15 @@ class ReadResult:
         order = sorted(found.items(), key=lambda item: (-item[1], item[0]))
         return ReadCounts(read, dict(order))
 
-    def check(self, max_rejected: float = 0.05) -> ReadCounts:
+    def check(self, max_rejected: float = 0.05, *, allow_empty: bool = False) -> ReadCounts:
         """Count the rows; raise DataError if too many are rejected.
 
         Parameters
         ----------
         max_rejected : float, default 0.05
             The largest share of rejected rows that is accepted, 0 to 1.
+        allow_empty : bool, default False
+            Whether data without rows is accepted.
 
         Returns
         -------
@@ -145,6 +153,8 @@ class ReadResult:
         counts = self.counts()
         _LOG.info("%s", counts)
         if counts.read == 0:
+            if allow_empty:
+                return counts
             raise DataError("reviews: the data holds no rows; name a path or table that has some")
         share = counts.rejected / counts.read
         if share > max_rejected or counts.reviews == 0:

@@ -23,7 +23,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -46,6 +46,7 @@ RETENTION = "interval 365 days"
 _DATABASE = re.compile(r"\w+(\.\w+)?")  # catalog.database or database
 _TURNS = 5  # attempts of a write that conflicts with writes of other drivers
 _TOKEN_BITS = 62  # Delta keeps a transaction's number as a signed 64-bit integer
+_HASH_BITS = 32  # of this number, below the number of a batch
 
 
 class Written(NamedTuple):
@@ -246,6 +247,7 @@ class Tables:
         *,
         part: str = "",
         fingerprint: str | None = None,
+        batch: int | None = None,
     ) -> Written:
         """Append `df` to table `name` for run `run_id`, unless this run has already appended it.
 
@@ -262,6 +264,9 @@ class Tables:
         fingerprint : str, optional
             Fingerprint of the input of the rows, if the caller knows it. By default a digest of the
             content of the rows, which does not depend on order or partitioning.
+        batch : int, optional
+            Number of the batch of a stream, 0 or more. A run appends its batches in order, each
+            once; it may skip numbers. Only the last batch can be repeated.
 
         Returns
         -------
@@ -273,7 +278,8 @@ class Tables:
         SchemaError
             If the columns are not those of the table; raised before any Spark job.
         RunConflictError
-            If the run has appended with another fingerprint; nothing is written.
+            If the run has appended with another fingerprint, or a batch with a larger number;
+            nothing is written.
         TableError
             If a row breaks a constraint, or the table cannot be written.
 
@@ -281,10 +287,12 @@ class Tables:
         -----
         Rows and fingerprint are one commit. Delta's log stores a number for each application that
         writes to a table; here the application is ``run_id/part``, and the number is 62 bits of the
-        hash of the fingerprint. A job that is killed before the commit leaves no rows; one that is
-        killed after it leaves all rows. To find a run, the method reads the current state of the
-        table, not its history. Delta itself skips all rows under a known id; this method also
-        compares the fingerprints and refuses other rows.
+        hash of the fingerprint. For a `batch`, it is the number of the batch and 32 bits of the
+        hash: the log holds one number for a stream, however many batches the stream has. A job that
+        is killed before the commit leaves no rows; one that is killed after it leaves all rows. To
+        find a run, the method reads the current state of the table, not its history. Delta itself
+        skips all rows under a known id; this method also compares the fingerprints and refuses
+        other rows.
 
         If two drivers write under one id at the same time, Delta reports a conflict to the second,
         which then finds the rows of the first.
@@ -301,14 +309,15 @@ class Tables:
             raise TableError(f"{self._where(name)}: the run id is empty")
         stamps = {"run_id": F.lit(run_id), "written_at": F.current_timestamp()}
         rows = aligned(df, spec, stamps)
+        app = f"{run_id}/{part}" if part else run_id
+        note = {"run_id": run_id, "part": part} | ({} if batch is None else {"batch": batch})
         if fingerprint is not None:
-            return self._append_as(name, rows, run_id, part, fingerprint)
+            return self._append_as(name, rows, app, batch, note | {"fingerprint": fingerprint})
         content = rows.drop(*stamps)
         content.persist()
         try:
-            return self._append_as(
-                name, aligned(content, spec, stamps), run_id, part, digest(content)
-            )
+            rows, told = aligned(content, spec, stamps), note | {"fingerprint": digest(content)}
+            return self._append_as(name, rows, app, batch, told)
         finally:
             content.unpersist()
 
@@ -389,18 +398,17 @@ class Tables:
         return jvm.delta_version(self._spark)
 
     def _append_as(
-        self, name: str, rows: DataFrame, run_id: str, part: str, fingerprint: str
+        self, name: str, rows: DataFrame, app: str, batch: int | None, note: Mapping[str, Any]
     ) -> Written:
-        app = f"{run_id}/{part}" if part else run_id
-        token = _token(fingerprint)
-        note = json.dumps({"run_id": run_id, "part": part, "fingerprint": fingerprint})
+        """Append `rows` once as application `app`; `note` has the fingerprint of the rows."""
+        token = _token(note["fingerprint"], batch)
 
         def add() -> Written:
             state = self._open(name)
-            if self._seen(name, state, app, token):
+            if self._seen(name, state, app, token, batch):
                 logger.info("%s: run %s has already appended its rows", self._where(name), app)
                 return Written(state.version, False)
-            return self._commit(name, state, rows, jvm.Application(app, token), note)
+            return self._commit(name, state, rows, jvm.Application(app, token), json.dumps(note))
 
         return self._write(name, "append", add)
 
@@ -467,12 +475,22 @@ class Tables:
         )
         return Written(state.version, False) if version is None else Written(version, True)
 
-    def _seen(self, name: str, state: "_State", app: str, token: int) -> bool:
+    def _seen(self, name: str, state: "_State", app: str, token: int, batch: int | None) -> bool:
         """Tell whether `app` appended with `token`; raise if it appended with another token."""
         if state.version < 0:
             return False
         with table_errors(self._where(name), "read its transactions", rows=False):
             known = jvm.delta_transaction(state.snapshot, app)
+        if known is not None and batch is not None:
+            last = known >> _HASH_BITS
+            if last < batch:
+                return False
+            if last > batch:
+                raise RunConflictError(
+                    f"{self._where(name)}: run '{app}' has already appended batch {last}, and this "
+                    f"is batch {batch}; nothing was written: the checkpoint of the stream was "
+                    "deleted or belongs to another stream; use a new run id to read all rows again"
+                )
         if known not in (None, token):
             raise RunConflictError(
                 f"{self._where(name)}: run '{app}' has already appended other input; "
@@ -628,9 +646,12 @@ def _properties(spec: TableSpec) -> dict[str, str]:
     return checks | dict.fromkeys(kept, RETENTION)
 
 
-def _token(fingerprint: str) -> int:
+def _token(fingerprint: str, batch: int | None) -> int:
+    """Return the number by which Delta's log knows an append."""
     whole = int.from_bytes(hashlib.sha256(fingerprint.encode()).digest(), "big")
-    return whole >> (256 - _TOKEN_BITS)
+    if batch is None:
+        return whole >> (256 - _TOKEN_BITS)
+    return batch << _HASH_BITS | whole >> (256 - _HASH_BITS)
 
 
 def _absolute(spark: SparkSession, base: str) -> str:

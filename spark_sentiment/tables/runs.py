@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.resources
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.resources.abc import Traversable
@@ -44,6 +44,9 @@ class Run:
         sections ``run`` and ``output`` are not compared, so that tables can be moved.
     inputs : str, optional
         Fingerprint of input from outside of `tables`, such as `digest` of the reviews.
+    compared : collection of str, optional
+        Keys of `config`, such as ``reviews.path``, that must not differ between attempts; by
+        default all keys outside of ``run`` and ``output``.
 
     Raises
     ------
@@ -80,12 +83,19 @@ class Run:
     """
 
     def __init__(
-        self, tables: Tables, run_id: str, config: Mapping[str, Any], *, inputs: str = ""
+        self,
+        tables: Tables,
+        run_id: str,
+        config: Mapping[str, Any],
+        *,
+        inputs: str = "",
+        compared: Collection[str] | None = None,
     ) -> None:
         self.tables = tables
         self.run_id = run_id
         self._config = _canonical(config)
-        self.fingerprint = fingerprint(config, inputs)
+        self._keys = compared
+        self.fingerprint = fingerprint(config, inputs, compared)
         self._model: tuple[str | None, str | None] = (None, None)
         self._reads: dict[tuple[str, int], None] = {}
         self._writes: dict[tuple[str, int], None] = {}
@@ -165,14 +175,22 @@ class Run:
         return df
 
     def append(
-        self, name: str, df: DataFrame, *, part: str = "", fingerprint: str | None = None
+        self,
+        name: str,
+        df: DataFrame,
+        *,
+        part: str = "",
+        fingerprint: str | None = None,
+        batch: int | None = None,
     ) -> Written:
         """Append `df` to table `name`, once for this run; see `Tables.append_once`.
 
         Give ``fingerprint=run.fingerprint`` if configuration and inputs of the run determine the
         rows, except for the last bits of numbers. A rerun then neither computes nor compares them.
         """
-        done = self.tables.append_once(name, df, self.run_id, part=part, fingerprint=fingerprint)
+        done = self.tables.append_once(
+            name, df, self.run_id, part=part, fingerprint=fingerprint, batch=batch
+        )
         return self._wrote(name, done)
 
     def append_all(
@@ -220,7 +238,8 @@ class Run:
 
     def _differs(self, earlier: str) -> str:
         """Return the keys that differ from the configuration of an earlier attempt."""
-        before, now = (dict(_flat(_compared(json.loads(c)))) for c in (earlier, self._config))
+        configs = (json.loads(config) for config in (earlier, self._config))
+        before, now = (dict(_flat(_compared(config, self._keys))) for config in configs)
         keys = sorted(key for key in before | now if before.get(key) != now.get(key))
         return ", ".join(keys) or "the inputs"
 
@@ -271,7 +290,9 @@ def last_rows(tables: Tables) -> DataFrame:
     return rows.groupBy("run_id").agg(newest.alias("_row")).select("_row.*")
 
 
-def fingerprint(config: Mapping[str, Any], inputs: str = "") -> str:
+def fingerprint(
+    config: Mapping[str, Any], inputs: str = "", compared: Collection[str] | None = None
+) -> str:
     """Return the SHA-256 of configuration and inputs of a `Run`: 64 digits.
 
     Examples
@@ -281,7 +302,8 @@ def fingerprint(config: Mapping[str, Any], inputs: str = "") -> str:
     >>> fingerprint({"seed": 7, "output": {"base": "/a"}}) == fingerprint({"seed": 7})
     True
     """
-    return hashlib.sha256(f"{_canonical(_compared(config))}\n{inputs}".encode()).hexdigest()
+    content = f"{_canonical(_compared(config, compared))}\n{inputs}"
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def finished_runs(tables: Tables, code: str) -> dict[str, Row]:
@@ -334,8 +356,10 @@ def code_digest() -> str:
     return whole.hexdigest()
 
 
-def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sections of a configuration that decide the result of a run."""
+def _compared(config: Mapping[str, Any], keys: Collection[str] | None) -> dict[str, Any]:
+    """Return the keys of a configuration that must not differ between attempts of a run."""
+    if keys is not None:
+        return {key: value for key, value in _flat(config) if key in keys}
     return {key: value for key, value in config.items() if key not in _NOT_COMPARED}
 
 
