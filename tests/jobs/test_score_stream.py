@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from helpers.readme import ROOT
-from pyspark.ml import PipelineModel
-from pyspark.ml.feature import SQLTransformer
+from helpers.streams import COLUMNS, put, save_model
 from pyspark.sql import SparkSession
 
 from spark_sentiment.errors import ConfigError, DataError, RunConflictError
@@ -16,16 +15,10 @@ from spark_sentiment.jobs.score import Scored, score
 from spark_sentiment.reviews import ReadCounts
 from spark_sentiment.tables import Tables, last_rows
 
-# Says positive if the text has "love" in it: small, so that the tests are about the stream.
-SAYS = """SELECT *, cast(null AS double) AS label, array(0.2D, 0.3D, 0.5D) AS probability,
-  if(review_text LIKE '%love%', 2.0D, 0.0D) AS prediction FROM __THIS__"""
-
 
 @pytest.fixture(scope="module")
 def model(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = str(tmp_path_factory.mktemp("stream") / "model")
-    PipelineModel([SQLTransformer(statement=SAYS)]).save(path)
-    return path
+    return save_model(tmp_path_factory.mktemp("stream"))
 
 
 @pytest.fixture
@@ -45,7 +38,7 @@ def stream(spark: SparkSession, model: str, inbox: Path, tmp_path: Path) -> Call
     def run(*settings: str) -> Scored:
         given = [
             f"reviews.path={inbox}",
-            "reviews.columns={review_text: text, review_id: id}",
+            COLUMNS,
             f"output.base={tmp_path}/out",
             f"score.model={model}",
             "score.stream=available",
@@ -54,11 +47,6 @@ def stream(spark: SparkSession, model: str, inbox: Path, tmp_path: Path) -> Call
         return score(config.load(ROOT / "conf" / "local.yaml", given), spark)
 
     return run
-
-
-def put(inbox: Path, name: str, *texts: str) -> None:
-    rows = [f"{name}-{place},{text}" for place, text in enumerate(texts)]
-    (inbox / f"{name}.csv").write_text("\n".join(["id,text", *rows]) + "\n")
 
 
 def predicted(tables: Tables) -> list[tuple[str, float]]:

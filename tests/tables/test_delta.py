@@ -331,6 +331,23 @@ def test_a_known_fingerprint_spares_the_rows(spark: SparkSession, tables: Tables
         tables.append_once("evaluations", broken, "r", fingerprint="input 2")
 
 
+def test_the_batches_of_a_stream_are_appended_in_order_each_once(
+    spark: SparkSession, tables: Tables
+) -> None:
+    def append(batch: int, value: float) -> bool:
+        rows = figures(spark, value)
+        return tables.append_once("evaluations", rows, "stream", batch=batch).new
+
+    assert append(0, 0.1)
+    assert append(2, 0.3)  # batch 1 had no rows for this table
+    assert not append(2, 0.3)
+    with pytest.raises(RunConflictError, match="has already appended other input"):
+        append(2, 0.4)
+    with pytest.raises(RunConflictError, match="appended batch 2, and this is batch 1; nothing"):
+        append(1, 0.2)
+    assert tables.version("evaluations") == 1
+
+
 def test_an_error_of_the_rows_themselves_is_not_blamed_on_the_table(
     spark: SparkSession, tables: Tables
 ) -> None:
