@@ -1,6 +1,5 @@
 """Read files as they arrive: a stream of the names of new files, in batches."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -10,7 +9,6 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from spark_sentiment.errors import RunConflictError
 from spark_sentiment.reviews import files
 from spark_sentiment.reviews.faults import reading_errors
 
@@ -20,9 +18,6 @@ _WAIT = 0.5  # seconds between two looks at the query
 # Spark ignores files that are older than the newest known file by more than this, without a word;
 # its default is a week. Files may be copied with their dates.
 _MAX_AGE = "36500d"
-_SHARED = re.compile(
-    r"ConcurrentModificationException|CONCURRENT_STREAM_LOG_UPDATE|concurrently using"
-)
 
 
 class Batch(NamedTuple):
@@ -50,8 +45,9 @@ class _Exchange:
 
     def offer(self, rows: DataFrame, number: int) -> None:
         """Hand over a batch and wait until it is processed; Spark then records it as done."""
-        found = rows.where("length > 0").select("path").orderBy("path").collect()
-        self.batches.put(Batch(number, [row.path for row in found]))
+        # Spark repeats the files of a batch if one of their names has a character of a pattern.
+        found = rows.where("length > 0").select("path").distinct().collect()
+        self.batches.put(Batch(number, sorted(row.path for row in found)))
         if not self.done.get():
             raise InterruptedError("the batch was not completed")
 
@@ -78,7 +74,7 @@ def new_files(
     path : str or sequence of str
         Folders or patterns. Names that begin with ``_`` or a point are ignored.
     checkpoint : str
-        Folder of the stream's progress; one for each stream.
+        Folder of the stream's progress; one for each stream, and one process at a time.
     most : int, default 100
         Largest number of files of each path in a batch, the oldest first.
     follow : bool, default False
@@ -90,8 +86,6 @@ def new_files(
     ------
     DataError
         If there is no folder, or it cannot be listed.
-    RunConflictError
-        If another process uses the checkpoint.
 
     Notes
     -----
@@ -149,10 +143,5 @@ def _batches(query: StreamingQuery, exchange: _Exchange, where: str) -> Iterator
         exchange.done.put(True)
     error = query.exception()
     if error is not None:
-        if _SHARED.search(str(error)):
-            raise RunConflictError(
-                f"reviews: another process reads {where} with the same checkpoint; wait until it "
-                "ends, or use another run id"
-            )
         with reading_errors(where, rows=False):
             raise error

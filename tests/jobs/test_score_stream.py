@@ -54,6 +54,7 @@ def predicted(tables: Tables) -> list[tuple[str, float]]:
     return sorted((row.review_id, row.prediction) for row in rows)
 
 
+@pytest.mark.long
 def test_each_file_is_scored_once(
     stream: Callable[..., Scored], inbox: Path, tables: Tables
 ) -> None:
@@ -68,6 +69,7 @@ def test_each_file_is_scored_once(
     assert [row.status for row in last_rows(tables).collect()] == ["finished"]
 
 
+@pytest.mark.long
 def test_a_batch_has_at_most_so_many_files_and_the_log_one_number_for_all(
     stream: Callable[..., Scored], inbox: Path, tables: Tables
 ) -> None:
@@ -92,15 +94,15 @@ def test_a_driver_that_was_killed_after_the_write_writes_nothing_twice(
 ) -> None:
     put(inbox, "monday", "love", "")
     stream("reviews.max_rejected_share=0.5")
-    before = [tables.version(name) for name in ("predictions", "reviews", "reviews_rejected")]
     undo_last_commit(tmp_path)
     put(inbox, "tuesday", "love")
     assert stream("reviews.max_rejected_share=0.5").files == 2  # monday's batch again
     assert predicted(tables) == [("monday-0", 2.0), ("tuesday-0", 2.0)]
-    after = [tables.version(name) for name in ("predictions", "reviews", "reviews_rejected")]
-    assert after == [before[0] + 1, before[1] + 1, before[2]]
+    assert tables.read("reviews").count() == 2
+    assert tables.read("reviews_rejected").count() == 1
 
 
+@pytest.mark.long
 def test_other_content_under_the_number_of_a_batch_is_refused(
     stream: Callable[..., Scored], inbox: Path, tables: Tables, tmp_path: Path
 ) -> None:
@@ -113,6 +115,7 @@ def test_other_content_under_the_number_of_a_batch_is_refused(
     assert predicted(tables) == [("monday-0", 2.0)]
 
 
+@pytest.mark.long
 def test_a_lost_checkpoint_is_refused_where_batches_were_written(
     stream: Callable[..., Scored], inbox: Path, tables: Tables, tmp_path: Path
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_lost_checkpoint_is_refused_where_batches_were_written(
     assert len(predicted(tables)) == 2
 
 
+@pytest.mark.long
 def test_a_bad_file_stops_the_stream_and_once_corrected_it_goes_on(
     stream: Callable[..., Scored], inbox: Path, tables: Tables
 ) -> None:
@@ -141,6 +145,7 @@ def test_a_bad_file_stops_the_stream_and_once_corrected_it_goes_on(
     assert [name for name, _ in predicted(tables)] == ["a-0", "b-0", "c-0"]
 
 
+@pytest.mark.long
 def test_a_bad_file_that_is_deleted_is_passed_over(
     stream: Callable[..., Scored], inbox: Path, tables: Tables
 ) -> None:
@@ -161,6 +166,7 @@ def test_files_without_rows_are_no_fault(
     assert (stream().files, tables.exists("predictions")) == (1, False)
 
 
+@pytest.mark.long
 def test_another_folder_under_the_same_id_is_refused(
     stream: Callable[..., Scored], inbox: Path, tmp_path: Path
 ) -> None:
@@ -171,6 +177,7 @@ def test_another_folder_under_the_same_id_is_refused(
         stream("run.id=nightly", f"reviews.path={tmp_path}/other")
 
 
+@pytest.mark.long
 def test_another_limit_is_no_conflict(stream: Callable[..., Scored], inbox: Path) -> None:
     put(inbox, "a", "love", "")
     with pytest.raises(DataError, match=r"50\.00%"):
@@ -178,6 +185,7 @@ def test_another_limit_is_no_conflict(stream: Callable[..., Scored], inbox: Path
     assert stream("run.id=nightly", "reviews.max_rejected_share=0.5").files == 1
 
 
+@pytest.mark.long
 def test_two_folders_are_two_streams(
     stream: Callable[..., Scored], inbox: Path, tmp_path: Path, tables: Tables
 ) -> None:

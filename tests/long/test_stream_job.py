@@ -1,12 +1,11 @@
-"""The scoring job on a stream, as a process: killed, followed, and started twice."""
+"""The scoring job on a stream, as a process: killed, and followed."""
 
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -78,13 +77,6 @@ def predicted(spark: SparkSession, folder: Path) -> list[str]:
     return sorted(row.review_id for row in rows)
 
 
-def wait(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.mark.long
 @pytest.mark.parametrize("step", ["reading reviews ...", "writing predictions ...", WRITTEN])
 def test_a_killed_job_goes_on_and_writes_nothing_twice(
@@ -120,22 +112,3 @@ def test_a_continuous_job_scores_a_file_that_comes_later_and_stops_at_ctrl_c(
     assert predicted(spark, folder) == ["early-0", "late-0"]
     row = last_rows(Tables(spark, str(folder / "out"))).head()
     assert (row.status, row.error) == ("failed", "KeyboardInterrupt")
-
-
-@pytest.mark.long
-def test_a_second_job_on_the_stream_ends_one_of_them_and_no_row_is_written_twice(
-    spark: SparkSession, folder: Path
-) -> None:
-    with job(folder, "continuous") as first:
-        put(folder / "inbox", "early", "love")
-        first.wait_for(WRITTEN)
-        with job(folder, "continuous") as second:
-            second.wait_for("loading the model: ")
-            put(folder / "inbox", "late", "love")
-            wait(lambda: first.process.poll() is not None or second.process.poll() is not None)
-            ended = first if first.process.poll() is not None else second
-            assert ended.process.stderr is not None
-            told = ended.process.stderr.read()
-    assert ended.process.returncode == runner.REFUSED, told
-    assert "RunConflictError: reviews: another process reads" in told
-    assert predicted(spark, folder) == ["early-0", "late-0"]
