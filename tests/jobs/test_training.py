@@ -223,7 +223,8 @@ def test_a_corrected_review_replaces_the_one_with_its_id(
         )
         found = from_frame(df, columns).persist()
         with Run(tables, run_id, {}) as run:
-            workspace.keep_reviews(run, found, found.counts(), QUIET, update=True)
+            once = {"update": True, "fingerprint": run.fingerprint}
+            workspace.keep_reviews(run, found, found.counts(), QUIET, **once)
     assert [row.age for row in tables.read("reviews").collect()] == [60]
 
 
