@@ -10,8 +10,8 @@ ratings and missing texts stay as they are. The data is eight files, which Spark
 
 The training job learns from tf-idf alone (``features=[tfidf]``): embedding takes a time in
 proportion to the texts, which bench_embedding.py measures. Then the scoring job scores the same
-reviews with the model. The table gives the seconds of each step, and how many times the wall time
-grew where the rows grew tenfold. Steps run side by side, so their sum is more than the wall time.
+reviews with the model. The table gives the seconds of each step, and the growth of the wall time
+over the growth of the rows. Steps run side by side, so their sum is more than the wall time.
 """
 
 import argparse

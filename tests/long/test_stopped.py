@@ -1,58 +1,29 @@
 """A job that is stopped ends within seconds, and its run is recorded as failed."""
 
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from helpers.processes import DEADLINE, running_job
 from pyspark.sql import SparkSession
 
 from spark_sentiment.jobs import runner
 from spark_sentiment.tables import Tables, last_rows
 
-ROOT = Path(__file__).parents[2]
-DEADLINE = 240  # seconds for a job to reach a step on a busy machine
 SECONDS = 20  # for a job to end after a signal; writing the row of the run takes most of it
 
 
 def stopped(step: str, number: int, *settings: str) -> tuple[int, list[str]]:
-    """Send a signal to the whole process group of a training job, as a terminal does.
-
-    Return the exit code, and the lines on stderr after the one that says that `step` begins.
-    """
-    command = [sys.executable, "jobs/train.py", "conf/local.yaml"]
-    for setting in ("reviews.generated.rows=3000", *settings):
-        command += ["--set", setting]
-    child = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert child.stderr is not None
-    limit = threading.Timer(DEADLINE, os.killpg, (child.pid, signal.SIGKILL))
-    limit.start()
-    try:
-        seen = []
-        for line in child.stderr:
-            seen.append(line)
-            if f"] {step} ..." in line:
-                break
-        else:
-            raise AssertionError("".join(seen))
+    """Send a signal to a training job in `step`; return its exit code and its lines after that."""
+    with running_job("train", "reviews.generated.rows=3000", *settings) as job:
+        job.wait_for(f"] {step} ...")
         began = time.monotonic()
-        os.killpg(child.pid, number)
-        told = child.stderr.read().splitlines()
-        code = child.wait()
+        code, told = job.send(number)
         assert time.monotonic() - began < SECONDS, told
         return code, told
-    finally:
-        limit.cancel()
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
 
 
 @pytest.mark.long
