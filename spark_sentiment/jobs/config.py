@@ -71,6 +71,11 @@ class Reviews(_Section):
     max_rejected_share: Share
     generated: Generated
 
+    @property
+    def paths(self) -> list[str]:
+        """The paths as a list; empty for generated reviews."""
+        return [self.path] if isinstance(self.path, str) else list(self.path or ())
+
     @model_validator(mode="after")
     def _one_table(self) -> "Reviews":
         if self.format == "delta" and isinstance(self.path, list):

@@ -176,8 +176,7 @@ def expected_rows(reviews: Reviews) -> int | None:
     """
     if reviews.path is None:
         return reviews.generated.rows
-    given = [reviews.path] if isinstance(reviews.path, str) else reviews.path
-    paths = [Path(path) for path in given]
+    paths = [Path(path) for path in reviews.paths]
     if reviews.format not in ("csv", "tsv", "json") or not all(path.exists() for path in paths):
         return None  # for example s3a://, or a pattern
     rows = 0

@@ -96,12 +96,11 @@ def score(conf: Config, spark: SparkSession, steps: Steps | None = None) -> Scor
     """
     tables = workspace.tables(spark, conf)
     with tables.reading():
-        return _score(conf, tables, steps or Steps(quiet=True))
+        work = _score if conf.score.stream is None else _score_stream
+        return work(conf, tables, steps or Steps(quiet=True))
 
 
 def _score(conf: Config, tables: Tables, steps: Steps) -> Scored:
-    if conf.score.stream is not None:
-        return _score_stream(conf, tables, steps)
     spark = tables.spark
     tables.check_writable()
     with side_by_side(spark) as beside:
@@ -148,12 +147,11 @@ def _score_stream(conf: Config, tables: Tables, steps: Steps) -> Scored:
     with run, _hosted(model, steps), waiting as batches:
         run.set_model(path, None)
         for batch in batches:
-            if batch.files:
-                with _told(batch):
-                    read, predicted = _score_batch(batch, run, model, path, conf, steps)
-                intake += read
-                classes = [a + b for a, b in zip(classes, predicted, strict=True)]
-                files += len(batch.files)
+            with _told(batch):
+                read, predicted = _score_batch(batch, run, model, path, conf, steps)
+            intake += read
+            classes = [a + b for a, b in zip(classes, predicted, strict=True)]
+            files += len(batch.files)
     return Scored(name, path, intake, tuple(classes), workspace.location(conf), files)
 
 
@@ -181,9 +179,8 @@ def _told(batch: Batch) -> Iterator[None]:
     try:
         yield
     except SentimentError as error:
-        first = ", ".join(batch.files[:3]) + (" ..." if len(batch.files) > 3 else "")
         error.add_note(
-            f"Batch {batch.number} of the stream holds {len(batch.files):,} files: {first}\n"
+            f"Batch {batch.number} of the stream holds {len(batch.files):,} files: {batch.told}\n"
             "The batches before it are in the tables. Correct or delete the file and run the job "
             "again: it begins with this batch."
         )

@@ -215,9 +215,7 @@ def stream_id(spark: SparkSession, conf: Config) -> str:
     """Return the configured id of a run, or an id that is the same for the same input."""
     if conf.run.id:
         return conf.run.id
-    path = conf.reviews.path or []
-    given = sorted([path] if isinstance(path, str) else path)
-    places = [jvm.absolute_path(spark, each) for each in given]
+    places = [jvm.absolute_path(spark, path) for path in sorted(conf.reviews.paths)]
     return f"stream-{hashlib.sha256(json.dumps(places).encode()).hexdigest()[:12]}"
 
 

@@ -35,6 +35,11 @@ class Batch(NamedTuple):
     number: int
     files: list[str]
 
+    @property
+    def told(self) -> str:
+        """The files for a message; the first ones if they are many."""
+        return files.told(self.files)
+
 
 class _Exchange:
     """Hands the batches of Spark's thread to the thread that processes them."""
@@ -47,6 +52,8 @@ class _Exchange:
         """Hand over a batch and wait until it is processed; Spark then records it as done."""
         # Spark repeats the files of a batch if one of their names has a character of a pattern.
         found = rows.where("length > 0").select("path").distinct().collect()
+        if not found:
+            return
         self.batches.put(Batch(number, sorted(row.path for row in found)))
         if not self.done.get():
             raise InterruptedError("the batch was not completed")

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
@@ -42,7 +43,7 @@ class ReadCounts:
     def __add__(self, other: "ReadCounts") -> "ReadCounts":
         """Return the counts of two readings together."""
         reasons = Counter(self.reasons) + Counter(other.reasons)
-        return ReadCounts(self.read + other.read, dict(reasons.most_common()))
+        return ReadCounts(self.read + other.read, _by_count(reasons))
 
     def __str__(self) -> str:
         why = "".join(f"; {reason} ({count:,})" for reason, count in self.reasons.items())
@@ -120,8 +121,7 @@ class ReadResult:
         found = {row.reason: row["count"] for row in rows}
         read = sum(found.values())
         found.pop(None, None)
-        order = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        return ReadCounts(read, dict(order))
+        return ReadCounts(read, _by_count(found))
 
     def check(self, max_rejected: float = 0.05, *, allow_empty: bool = False) -> ReadCounts:
         """Count the rows; raise DataError if too many are rejected.
@@ -163,3 +163,8 @@ class ReadResult:
                 "allowed: correct the data or the mapping of its columns, or raise the limit"
             )
         return counts
+
+
+def _by_count(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return the reasons in order, the most frequent first."""
+    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))

@@ -23,8 +23,9 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -309,15 +310,13 @@ class Tables:
             raise TableError(f"{self._where(name)}: the run id is empty")
         stamps = {"run_id": F.lit(run_id), "written_at": F.current_timestamp()}
         rows = aligned(df, spec, stamps)
-        app = f"{run_id}/{part}" if part else run_id
-        note = {"run_id": run_id, "part": part} | ({} if batch is None else {"batch": batch})
+        append = partial(self._append_as, name, run_id=run_id, part=part, batch=batch)
         if fingerprint is not None:
-            return self._append_as(name, rows, app, batch, note | {"fingerprint": fingerprint})
+            return append(rows, fingerprint=fingerprint)
         content = rows.drop(*stamps)
         content.persist()
         try:
-            rows, told = aligned(content, spec, stamps), note | {"fingerprint": digest(content)}
-            return self._append_as(name, rows, app, batch, told)
+            return append(aligned(content, spec, stamps), fingerprint=digest(content))
         finally:
             content.unpersist()
 
@@ -398,17 +397,26 @@ class Tables:
         return jvm.delta_version(self._spark)
 
     def _append_as(
-        self, name: str, rows: DataFrame, app: str, batch: int | None, note: Mapping[str, Any]
+        self,
+        name: str,
+        rows: DataFrame,
+        *,
+        run_id: str,
+        part: str,
+        batch: int | None,
+        fingerprint: str,
     ) -> Written:
-        """Append `rows` once as application `app`; `note` has the fingerprint of the rows."""
-        token = _token(note["fingerprint"], batch)
+        app = f"{run_id}/{part}" if part else run_id
+        token = _token(fingerprint, batch)
+        told = {"run_id": run_id, "part": part, "fingerprint": fingerprint}
+        note = json.dumps(told if batch is None else told | {"batch": batch})
 
         def add() -> Written:
             state = self._open(name)
             if self._seen(name, state, app, token, batch):
                 logger.info("%s: run %s has already appended its rows", self._where(name), app)
                 return Written(state.version, False)
-            return self._commit(name, state, rows, jvm.Application(app, token), json.dumps(note))
+            return self._commit(name, state, rows, jvm.Application(app, token), note)
 
         return self._write(name, "append", add)
 
